@@ -1,0 +1,134 @@
+"""Market events, as Python sees them: snake_case, prices as floats, times as integer nanoseconds since 1970 UTC.
+
+The classes are slotted but not frozen: creating a frozen one costs eight times as much, and a busy source creates
+half a million a second. Treat an event as immutable once it was published: it is shared, not copied.
+The wire names (camelCase) live in `protocol.codec`; which fields exist is the contract of protocol.md section 3.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+
+__all__ = ["Bar", "Ema", "Event", "Halt", "Line", "Quote", "Resume", "Sma", "Trade"]
+
+
+@attrs.define
+class Quote:
+    """The top of the book: best bid and best ask.
+
+    A price is None where that side of the book is empty. Sizes are whole shares for stocks (any number for crypto).
+    Stocks name the venue of each side, crypto names one `exchange_id`; a venue that is not known is None.
+    """
+
+    symbol: str
+    exchange_timestamp: int
+    bid_price: float | None
+    bid_size: float
+    ask_price: float | None
+    ask_size: float
+    bid_exchange_id: str | None = None
+    ask_exchange_id: str | None = None
+    exchange_id: str | None = None
+    listing_exchange: str | None = None
+
+
+@attrs.define
+class Trade:
+    """One execution. `conditions` are the tape's sale conditions, one text each; None where the feed has none."""
+
+    symbol: str
+    exchange_timestamp: int
+    price: float
+    size: float
+    exchange_id: str | None = None
+    trade_id: str | None = None
+    listing_exchange: str | None = None
+    trf_id: str | None = None
+    trf_timestamp: int | None = None
+    conditions: tuple[str, ...] | None = None
+
+
+@attrs.define
+class Bar:
+    """Open, high, low and close of the half-open span that begins at `start` and lasts one `frequency`.
+
+    `final` is False only for a running bar; `revision` counts the corrections of a final bar, from 1.
+    """
+
+    symbol: str
+    frequency: str
+    start: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    count: int
+    vwap: float
+    final: bool = True
+    revision: int | None = None
+
+
+@attrs.define
+class Line:
+    """One moving average: over `periods` closes, of which `count` are there so far; `ma` is its value."""
+
+    periods: int
+    count: int
+    ma: float
+
+
+@attrs.define
+class Sma:
+    """Simple moving averages after one bar. `macd` is fast minus slow; `crossover` BULLISH, BEARISH or NONE."""
+
+    symbol: str
+    frequency: str
+    timestamp: int
+    price: float
+    slow_line: Line
+    fast_line: Line
+    macd: float
+    crossover: str
+
+
+@attrs.define
+class Ema:
+    """Exponential moving averages after one bar, with the signal line (the EMA of `macd`)."""
+
+    symbol: str
+    frequency: str
+    timestamp: int
+    price: float
+    slow_line: Line
+    fast_line: Line
+    macd: float
+    crossover: str
+    signal_line: Line
+    zero_crossover: str
+    signal_crossover: str
+    zero_line_crossover: str
+    last_zero_line_crossover: str
+
+
+@attrs.define
+class Halt:
+    """Trading in `symbol` stopped at `timestamp`; sent on its quotes and on its trades."""
+
+    symbol: str
+    timestamp: int
+    reason: str
+
+
+@attrs.define
+class Resume:
+    """Trading in `symbol` goes on from `timestamp`; sent on its quotes and on its trades."""
+
+    symbol: str
+    timestamp: int
+    reason: str
+
+
+Event: TypeAlias = Quote | Trade | Bar | Sma | Ema | Halt | Resume
