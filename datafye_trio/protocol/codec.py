@@ -1,0 +1,123 @@
+"""The one codec: messages and events to bytes and back, as JSON text or as MessagePack (protocol.md section 3).
+
+`type` comes first, no spaces, absent optionals are left out. Dicts are made by functions that cattrs generates,
+msgspec writes them: given attrs classes directly, msgspec would ignore the renames, sort `type` last and write None
+as null. Times are nanoseconds inside; a server configured to `us` or `ms` divides on the way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias
+
+import cattrs
+import msgspec
+
+from datafye_trio.errors import RequestError
+from datafye_trio.model import Event
+from datafye_trio.protocol.codes import ErrorCode
+from datafye_trio.protocol.converters import make_converter
+from datafye_trio.protocol.messages import EVENT_TYPES, MESSAGE_TYPES, Data, Message
+from datafye_trio.protocol.strict import parse_json, parse_msgpack
+
+__all__ = ["Codec", "Encoding", "NS_PER_UNIT", "TimestampUnit", "decode_message"]
+
+Encoding: TypeAlias = Literal["json", "msgpack"]
+TimestampUnit: TypeAlias = Literal["ns", "us", "ms"]
+
+NS_PER_UNIT: Final[dict[TimestampUnit, int]] = {"ns": 1, "us": 1_000, "ms": 1_000_000}
+_TIMES: Final = ("timestamp", "exchangeTimestamp", "trfTimestamp", "datetime")
+_CONVERTER: Final = make_converter()
+_ENVELOPE: Final = frozenset({"type", "dataset", "assetClass", "seq", "stream", "snapshot", "conflated"})
+
+
+class Codec:
+    """Encodes what a server sends, with its unit of time. One serves any number of connections."""
+
+    def __init__(self, unit: TimestampUnit = "ns") -> None:
+        self.unit: TimestampUnit = unit
+        self._divisor = NS_PER_UNIT[unit]
+        self._write: Final[dict[Encoding, Callable[[Any], bytes]]] = {
+            "json": msgspec.json.Encoder().encode,
+            "msgpack": msgspec.msgpack.Encoder().encode,
+        }
+        kinds = MESSAGE_TYPES | EVENT_TYPES
+        self._names: Final = {cls: name for name, cls in kinds.items()}
+        self._to_dict: Final = {cls: _CONVERTER.get_unstructure_hook(cls) for cls in kinds.values()}
+
+    def encode(self, message: Message, encoding: Encoding = "json") -> bytes:
+        """The payload of a message that is no data."""
+        cls = type(message)
+        return self._write[encoding]({"type": self._names[cls]} | self._scaled(self._to_dict[cls](message)))
+
+    def data_dict(self, event: Event, dataset: str, asset_class: str, seq: int) -> dict[str, Any]:
+        """The plain form of a live data message, ready for `write`; `snapshot` and `conflated` may be added to it."""
+        cls = type(event)
+        return {
+            "type": self._names[cls],
+            "dataset": dataset,
+            "assetClass": asset_class,
+            "seq": seq,
+            **self._scaled(self._to_dict[cls](event)),
+        }
+
+    def write(self, fields: dict[str, Any], encoding: Encoding) -> bytes:
+        """The payload of a plain form."""
+        return self._write[encoding](fields)
+
+    def timestamp(self, time_ns: int) -> int:
+        """A time in this codec's unit, as `pong` brings it back."""
+        return time_ns // self._divisor
+
+    def _scaled(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if self._divisor != 1:
+            for name in _TIMES:
+                if name in fields:
+                    fields[name] //= self._divisor
+        return fields
+
+
+def decode_message(payload: str | bytes, encoding: Encoding = "json") -> Message | Data:
+    """What a server sent, as a message or an event in its envelope. Times stay in the server's unit.
+
+    Unknown fields are ignored, as protocol.md asks of clients.
+
+    Raises:
+        RequestError: MALFORMED_JSON or INVALID_MESSAGE, with the field that is wrong.
+    """
+    if encoding == "json":
+        fields = parse_json(payload if isinstance(payload, str) else payload.decode("utf-8", "surrogateescape"))
+    else:
+        fields = parse_msgpack(payload if isinstance(payload, bytes) else payload.encode("utf-8", "surrogatepass"))
+    kind = fields.get("type")
+    try:
+        if isinstance(kind, str) and kind in EVENT_TYPES:
+            return _decode_data(fields, EVENT_TYPES[kind])
+        if isinstance(kind, str) and kind in MESSAGE_TYPES:
+            message: Message = _CONVERTER.structure(fields, MESSAGE_TYPES[kind])
+            return message
+    except (cattrs.BaseValidationError, ValueError) as error:
+        why = "; ".join(cattrs.transform_error(error)) if isinstance(error, cattrs.BaseValidationError) else str(error)
+        raise RequestError(ErrorCode.INVALID_MESSAGE, f"a {kind} message is wrong: {why}") from None
+    raise RequestError(ErrorCode.INVALID_MESSAGE, "a message has no known type", field="type")
+
+
+def _decode_data(fields: dict[str, Any], cls: type[Event]) -> Data:
+    envelope = {name: fields[name] for name in _ENVELOPE if name in fields}
+    # An event that happens to have a field of the envelope's name would be ambiguous; none has.
+    event: Event = _CONVERTER.structure(fields, cls)
+    return Data(
+        event=event,
+        dataset=_typed(envelope, "dataset", str),
+        asset_class=_typed(envelope, "assetClass", str),
+        seq=envelope.get("seq"),
+        stream=envelope.get("stream"),
+        snapshot=bool(envelope.get("snapshot", False)),
+        conflated=envelope.get("conflated"),
+    )
+
+
+def _typed(envelope: dict[str, Any], name: str, cls: type[Any]) -> Any:
+    if type(value := envelope.get(name)) is not cls:
+        raise ValueError(f"{name} is missing or of the wrong type")
+    return value
