@@ -1,0 +1,208 @@
+"""The broker: the one place that knows datasets and topics. Its nursery owns the sources and the fan-out.
+
+Whoever is cancelled (a source, a connection, the broker itself) leaves the rest whole: state changes only in sync
+code, and the only thing that is awaited between taking events and handing them out is nothing at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+import attrs
+import trio
+
+from datafye_trio.broker.dataset import Dataset
+from datafye_trio.broker.fanout import fan_out
+from datafye_trio.broker.latest import Slot
+from datafye_trio.broker.outbox import Budget, Outbox, OutboxLimits
+from datafye_trio.broker.ring import RingLimits, RingStore
+from datafye_trio.broker.subscriber import Subscriber
+from datafye_trio.broker.topic import Topic
+from datafye_trio.errors import ConfigurationError, SourceError
+from datafye_trio.model import Event
+from datafye_trio.protocol import Codec, Encoding
+from datafye_trio.sources import BATCH, Source
+
+__all__ = ["Broker", "BrokerConfig"]
+
+_QUEUE_BATCHES: Final = 16
+Batch: TypeAlias = "tuple[Dataset, Sequence[Event]]"
+
+
+@attrs.frozen
+class BrokerConfig:
+    """Limits of a broker. `memory` bounds the bytes of all outboxes and rings together."""
+
+    outbox: OutboxLimits = OutboxLimits()
+    ring: RingLimits = RingLimits()
+    memory: int = 2 * 2**30
+    max_topics: int = 200_000
+
+
+class Broker:
+    """Topics, rings and fan-out of any number of datasets.
+
+    Args:
+        config: the limits.
+        codec: encodes messages, in the server's unit of time.
+        frame: makes a WebSocket frame of a payload; handed in because the wire lies above this layer.
+        wall_clock: nanoseconds since 1970 UTC.
+        new_epoch: names one life of a dataset's sequence numbers.
+    """
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        codec: Codec,
+        frame: Callable[[bytes, Encoding], bytes],
+        *,
+        wall_clock: Callable[[], int],
+        new_epoch: Callable[[], str],
+    ) -> None:
+        self.config = config
+        self.codec = codec
+        self.frame = frame
+        self.wall_clock = wall_clock
+        self.datasets: dict[str, Dataset] = {}
+        self.store = RingStore(config.ring, trio.current_time())
+        self.budget = Budget(max(0, config.memory - config.ring.bytes))
+        self._new_epoch = new_epoch
+        self._subscribers: set[Subscriber] = set()
+        self._send, self._receive = trio.open_memory_channel[Batch](_QUEUE_BATCHES)
+        self._queued = 0
+        self._changed = trio.lowlevel.ParkingLot()
+
+    def add(self, source: Source) -> Dataset:
+        """Offer a source's dataset; `run` will run the source.
+
+        Raises:
+            ConfigurationError: two sources name the same dataset.
+        """
+        info = source.dataset
+        if info.name in self.datasets:
+            raise ConfigurationError(f"the dataset {info.name} is named twice: give each source its own")
+        dataset = Dataset(info, source, self._new_epoch(), self.store, self)
+        self.datasets[info.name] = dataset
+        return dataset
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the sources and the fan-out until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for dataset in self.datasets.values():
+                nursery.start_soon(dataset.run)
+            task_status.started()
+            while True:
+                await self._fan_out(await self._receive.receive())
+
+    def flush(self) -> None:
+        """Hand out what was published but not yet passed on. For the end, when `run` is cancelled."""
+        while True:
+            try:
+                batch = self._receive.receive_nowait()
+            except trio.WouldBlock:
+                return
+            self._pass([batch])
+
+    # What a dataset's publisher calls.
+
+    async def publish(self, batch: Batch) -> None:
+        """Hand one batch to the fan-out; waits for room. Cancel-safe."""
+        self._queued += 1
+        try:
+            await self._send.send(batch)
+        except trio.Cancelled:
+            self._queued -= 1
+            raise
+
+    def publish_nowait(self, batch: Batch) -> None:
+        """Hand one batch to the fan-out.
+
+        Raises:
+            trio.WouldBlock: there is no room.
+        """
+        self._send.send_nowait(batch)
+        self._queued += 1
+
+    async def room(self) -> None:
+        """Wait until all that was published is handed out and no client that reads lags. Cancel-safe."""
+        await trio.lowlevel.checkpoint()
+        while True:
+            now = trio.current_time()
+            holding = [until for subscriber in self._subscribers if (until := subscriber.outbox.congested_until(now))]
+            if not self._queued and not holding:
+                return
+            with trio.move_on_at(min(holding, default=float("inf"))):
+                await self._changed.park()
+
+    async def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition on subscriptions holds. Cancel-safe."""
+        await trio.lowlevel.checkpoint()
+        while not condition():
+            await self._changed.park()
+
+    # What a connection calls.
+
+    def subscriber(self, encoding: Encoding, on_full: Callable[[], None]) -> Subscriber:
+        """A new client. Give it back with `remove`."""
+        outbox = Outbox(self.config.outbox, self.budget, on_full=on_full, on_room=self.notify)
+        subscriber = Subscriber(outbox, encoding, self._render)
+        self._subscribers.add(subscriber)
+        return subscriber
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """A client is gone. Idempotent."""
+        subscriber.leave_everything()
+        subscriber.outbox.close()
+        self._subscribers.discard(subscriber)
+        self.notify()
+
+    def notify(self) -> None:
+        """Something changed that a source may wait for."""
+        if self._changed:
+            self._changed.unpark_all()
+
+    def topic_count(self) -> int:
+        """The topics of all datasets."""
+        return sum(len(board.topics) for dataset in self.datasets.values() for board in dataset.boards.values())
+
+    def snapshot(self, topic: Topic, encoding: Encoding) -> bytes | None:
+        """The frame of a topic's latest data message, sent once more; None if there is none."""
+        if topic.latest is None:
+            return None
+        fields = self.codec.data_dict(topic.latest, topic.board.dataset, topic.board.asset_class, topic.seq)
+        return self.frame(self.codec.write(fields | {"snapshot": True}, encoding), encoding)
+
+    async def _fan_out(self, first: Batch) -> None:
+        """One pass: takes all that has arrived, up to `BATCH` events."""
+        batches = [first]
+        size = len(first[1])
+        while size < BATCH:
+            try:
+                batch = self._receive.receive_nowait()
+            except trio.WouldBlock:
+                break
+            batches.append(batch)
+            size += len(batch[1])
+        self._pass(batches)
+        # receive() is no checkpoint that yields when there is more: writers must get their turn between passes.
+        await trio.lowlevel.checkpoint()
+
+    def _pass(self, batches: Sequence[Batch]) -> None:
+        events = [(dataset.topics_of(event), event) for dataset, batch in batches for event in batch]
+        self._queued -= len(batches)
+        fan_out(events, self._encode, trio.current_time())
+        self.notify()
+
+    def _encode(self, topic: Topic, event: Event, seq: int, encoding: Encoding) -> bytes:
+        board = topic.board
+        return self.frame(
+            self.codec.write(self.codec.data_dict(event, board.dataset, board.asset_class, seq), encoding), encoding
+        )
+
+    def _render(self, topic: Topic, slot: Slot, encoding: Encoding) -> bytes:
+        board = topic.board
+        fields = self.codec.data_dict(slot.event, board.dataset, board.asset_class, slot.seq)
+        if slot.skipped:
+            fields["conflated"] = slot.skipped
+        return self.frame(self.codec.write(fields, encoding), encoding)

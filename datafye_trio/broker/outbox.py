@@ -1,0 +1,245 @@
+"""Between the broker and a connection's writer: one bounded channel of chunks, and a policy for the day it is full.
+
+The broker never waits here; every method but `next` is sync and so atomic. A trio channel bounds only items, so the
+outbox also counts messages, bytes and the age of its oldest chunk. Answers to requests travel in the channel, in
+order with the data, because `unsubscribed` must not be followed by data that was queued before it; only heartbeats
+and pongs overtake (`express`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import attrs
+import trio
+
+if TYPE_CHECKING:
+    from datafye_trio.broker.latest import LatestBatch
+    from datafye_trio.broker.topic import Topic
+
+__all__ = ["CHUNK_BYTES", "Budget", "Chunk", "Gaps", "Outbox", "OutboxLimits", "OutboxStatistics", "Policy"]
+
+CHUNK_BYTES: Final = 64 * 1024
+"""The most bytes of one chunk, unless it is a single message."""
+
+Policy: TypeAlias = Literal["disconnect", "drop_oldest"]
+
+
+@attrs.frozen
+class OutboxLimits:
+    """How much may wait for one client; `seconds` is the age of the oldest chunk. Whichever comes first."""
+
+    messages: int = 16_384
+    bytes: int = 8 * 2**20
+    seconds: float = 5.0
+    policy: Policy = "disconnect"
+
+
+@attrs.define
+class Budget:
+    """Bytes held in all outboxes of a process; over `limit`, the outbox that grows is treated as full."""
+
+    limit: int
+    used: int = 0
+
+
+@attrs.define(eq=False)
+class Chunk:
+    """Ready-made frames, shared by all outboxes that take them. `messages` counts data messages: 0 is an answer.
+
+    `spans` names them for an exact gap, (topic, first, last) each; it is called only when the chunk is dropped.
+    """
+
+    data: bytes
+    messages: int = 0
+    spans: Callable[[], Iterable[tuple[Topic, int, int]]] = tuple
+    latest: LatestBatch | None = None
+
+
+@attrs.frozen
+class OutboxStatistics:
+    """A moment of an outbox: what waits, the age of the oldest in seconds, and what went out or was dropped so far."""
+
+    messages: int
+    bytes: int
+    age: float
+    sent: int
+    dropped: int
+
+
+Gaps: TypeAlias = "dict[Topic, tuple[int, int]]"
+"""For each topic the first and last `seq` that was dropped."""
+
+_WAKE: Final = Chunk(b"")
+STALL_SECONDS: Final = 5.0
+"""A client that took nothing for so long no longer holds up a source at full speed (protocol.md section 6)."""
+CONGESTED_AGE: Final = 1.0
+"""Seconds that the oldest chunk of a reading client may wait before a source at full speed is held up."""
+MAX_EXPRESS: Final = 1_024
+"""Heartbeats and pongs that may wait for one client; a client that pings without reading is full, too."""
+
+
+class Outbox:
+    """The bounded way to one client. `on_full` is called once, when the client is to be disconnected.
+
+    `on_room` is called whenever something leaves, so that a source at full speed may look again.
+    """
+
+    def __init__(
+        self, limits: OutboxLimits, budget: Budget, *, on_full: Callable[[], None], on_room: Callable[[], None]
+    ) -> None:
+        self.limits = limits
+        self.sent = 0
+        self._budget = budget
+        self._on_full = on_full
+        self._on_room = on_room
+        self._send, self._receive = trio.open_memory_channel[Chunk](limits.messages)
+        # Dropping the oldest takes it from the reading end, whose owner is the writer: hence a clone.
+        self._drop = self._receive.clone()
+        self._express: deque[Callable[[], bytes]] = deque()
+        self._held: deque[Chunk | Gaps] = deque()
+        self._times: deque[float] = deque()
+        self._messages = self._bytes = self._dropped = 0
+        self._moved = trio.current_time()
+        self._closed = False
+
+    def statistics(self) -> OutboxStatistics:
+        """What waits and what went, at this moment."""
+        return OutboxStatistics(self._messages, self._bytes, self._age(), self.sent, self._dropped)
+
+    def put(self, chunk: Chunk) -> None:
+        """Queue a chunk, or do what the policy says when there is no room. Never blocks, never raises."""
+        if self._closed:
+            return
+        now = trio.current_time()
+        if not self._fits(chunk, now):
+            if self.limits.policy == "disconnect":
+                self.close()
+                self._on_full()
+                return
+            self._make_room(chunk, now)
+        if not self._times:
+            self._moved = now
+        self._times.append(now)
+        self._messages += chunk.messages
+        self._charge(len(chunk.data))
+        self._send.send_nowait(chunk)
+
+    def express(self, make: Callable[[], bytes]) -> None:
+        """Have the writer send `make()` before anything that waits; it is called when it is written."""
+        if self._closed:
+            return
+        if len(self._express) == MAX_EXPRESS:
+            self.close()
+            self._on_full()
+            return
+        self._express.append(make)
+        if not self._times:
+            self.put(_WAKE)
+
+    def pending(self) -> bool:
+        """Whether anything waits to be written."""
+        return bool(self._times or self._express or self._held)
+
+    def close(self) -> None:
+        """Take nothing more and forget what waits. Idempotent."""
+        self._closed = True
+        self._express.clear()
+        self._held.clear()
+        self._times.clear()
+        self._messages = 0
+        self._charge(-self._bytes)
+        self._on_room()
+
+    def seal(self) -> None:
+        """Take nothing more; what waits may still be read by the writer."""
+        self._closed = True
+
+    def congested_until(self, now: float) -> float | None:
+        """The time up to which this outbox holds up a source at full speed; None if it does not."""
+        limits = self.limits
+        until = self._moved + STALL_SECONDS
+        if until <= now:
+            return None
+        full = self._messages * 2 > limits.messages or self._bytes * 2 > limits.bytes
+        return until if full or self._age(now) > CONGESTED_AGE else None
+
+    async def next(self) -> Chunk:
+        """Wait for a chunk and take it. Cancel-safe: a cancelled call has taken nothing."""
+        chunk = await self._receive.receive()
+        self._took(chunk)
+        return chunk
+
+    def next_nowait(self) -> Chunk | None:
+        """Take a chunk if there is one."""
+        try:
+            chunk = self._receive.receive_nowait()
+        except trio.WouldBlock:
+            return None
+        self._took(chunk)
+        return chunk
+
+    def take_express(self) -> list[bytes]:
+        """Take what overtakes the rest, made now."""
+        made = [make() for make in self._express]
+        self._express.clear()
+        return made
+
+    def take_held(self) -> list[Chunk | Gaps]:
+        """Take what stands in place of dropped chunks: gaps, and the answers that stood between them."""
+        held = list(self._held)
+        self._held.clear()
+        return held
+
+    def _took(self, chunk: Chunk) -> None:
+        if self._closed and not self._times:
+            return  # emptied by close() meanwhile
+        self._times.popleft()
+        self._messages -= chunk.messages
+        self._charge(-len(chunk.data))
+        self._moved = trio.current_time()
+        self._on_room()
+
+    def _charge(self, size: int) -> None:
+        self._bytes += size
+        self._budget.used += size
+
+    def _age(self, now: float | None = None) -> float:
+        if not self._times:
+            return 0.0
+        return (trio.current_time() if now is None else now) - self._times[0]
+
+    def _fits(self, chunk: Chunk, now: float) -> bool:
+        size = len(chunk.data)
+        if not self._times:
+            return self._budget.used + size <= self._budget.limit
+        return (
+            len(self._times) < self.limits.messages
+            and self._messages + chunk.messages <= self.limits.messages
+            and self._bytes + size <= self.limits.bytes
+            and self._budget.used + size <= self._budget.limit
+            and now - self._times[0] <= self.limits.seconds
+        )
+
+    def _make_room(self, chunk: Chunk, now: float) -> None:
+        while self._times and not self._fits(chunk, now):
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        chunk = self._drop.receive_nowait()
+        moved = self._moved
+        self._took(chunk)
+        self._moved = moved  # dropping is not reading
+        if not chunk.messages:
+            if chunk.data or chunk.latest:
+                self._held.append(chunk)
+            return
+        self._dropped += chunk.messages
+        if not (self._held and isinstance(self._held[-1], dict)):
+            self._held.append({})
+        gaps = self._held[-1]
+        assert isinstance(gaps, dict)  # noqa: S101 -- for the type checker; the two lines above made it so
+        for topic, first, last in chunk.spans():
+            gaps[topic] = (gaps[topic][0] if topic in gaps else first, last)

@@ -1,0 +1,65 @@
+"""One client, as the broker sees it: its outbox, its encoding, and what it is subscribed to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from datafye_trio.broker.latest import Delivery, Latest, Slot
+from datafye_trio.broker.outbox import Outbox
+from datafye_trio.broker.topic import Board, Topic, Wildcard
+from datafye_trio.protocol import Encoding
+
+__all__ = ["Subscriber"]
+
+
+class Subscriber:
+    """Subscribing and unsubscribing are sync, and so atomic: no message can come between."""
+
+    def __init__(self, outbox: Outbox, encoding: Encoding, render: Callable[[Topic, Slot, Encoding], bytes]) -> None:
+        self.outbox = outbox
+        self.encoding = encoding
+        self.latest = Latest(outbox, lambda topic, slot: render(topic, slot, encoding))
+        self.topics: dict[Topic, None] = {}
+        self._boards: dict[Board, None] = {}
+
+    def join(self, topic: Topic, delivery: Delivery | None) -> bool:
+        """Receive a topic from its next message on, or change how. True if it is new."""
+        new = topic not in self.topics
+        if not new and topic.subscribers[self] is not None:
+            self.latest.release(topic)
+        topic.subscribers[self] = delivery
+        self.topics[topic] = None
+        return new
+
+    def leave(self, topic: Topic) -> bool:
+        """Receive a topic no longer. False if it was not subscribed."""
+        if topic not in self.topics:
+            return False
+        del self.topics[topic]
+        del topic.subscribers[self]
+        self.latest.forget(topic)
+        topic.board.forget_unused(topic)
+        return True
+
+    def join_all(self, board: Board, delivery: Delivery | None) -> list[Topic]:
+        """Receive every topic of a board, those that appear later included. Returns those that are new to it."""
+        board.wildcards[self] = Wildcard(delivery)
+        self._boards[board] = None
+        return [topic for topic in board.topics.values() if self.join(topic, delivery)]
+
+    def leave_all(self, board: Board, keep: frozenset[str]) -> list[str]:
+        """Receive no topic of a board but those of `keep`, which go on without a hole. Returns the symbols left."""
+        board.wildcards.pop(self, None)
+        self._boards.pop(board, None)
+        gone = [topic for topic in self.topics if topic.board is board and topic.symbol not in keep]
+        for topic in gone:
+            self.leave(topic)
+        return [topic.symbol for topic in gone]
+
+    def leave_everything(self) -> None:
+        """The client is gone."""
+        for board in self._boards:
+            board.wildcards.pop(self, None)
+        self._boards.clear()
+        for topic in list(self.topics):
+            self.leave(topic)

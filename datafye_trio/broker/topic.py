@@ -1,0 +1,69 @@
+"""Topics, and the boards that hold those of one channel: who is subscribed to what, `*` included."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from datafye_trio.broker.latest import Delivery
+from datafye_trio.broker.ring import Ring, RingStore
+from datafye_trio.model import Channel, Event, Frequency
+
+if TYPE_CHECKING:
+    from datafye_trio.broker.subscriber import Subscriber
+
+__all__ = ["Board", "Topic", "Wildcard"]
+
+
+@attrs.define(eq=False)
+class Topic:
+    """One sequence of messages: `seq` is that of the last one, 0 before the first.
+
+    `pinned`: a publisher holds it, or it is of a closed list; it must not be forgotten and made anew.
+    """
+
+    board: Board
+    symbol: str
+    ring: Ring
+    seq: int = 0
+    latest: Event | None = None
+    pinned: bool = False
+    subscribers: dict[Subscriber, Delivery | None] = attrs.Factory(dict)
+
+
+@attrs.define
+class Wildcard:
+    """A `*` subscription: symbols that were unsubscribed by name stay out of it, also when they appear later."""
+
+    delivery: Delivery | None
+    excluded: set[str] = attrs.Factory(set)
+
+
+@attrs.define(eq=False)
+class Board:
+    """The topics of one (dataset, channel, frequency, running)."""
+
+    dataset: str
+    asset_class: str
+    epoch: str
+    channel: Channel
+    store: RingStore
+    frequency: Frequency | None = None
+    running: bool = False
+    topics: dict[str, Topic] = attrs.Factory(dict)
+    wildcards: dict[Subscriber, Wildcard] = attrs.Factory(dict)
+
+    def topic(self, symbol: str) -> Topic:
+        """The topic of a symbol, made and joined by every `*` subscription if it is new."""
+        if (topic := self.topics.get(symbol)) is None:
+            topic = self.topics[symbol] = Topic(self, symbol, Ring(self.store))
+            for subscriber, wildcard in self.wildcards.items():
+                if symbol not in wildcard.excluded:
+                    subscriber.join(topic, wildcard.delivery)
+        return topic
+
+    def forget_unused(self, topic: Topic) -> None:
+        """Drop a topic that nobody publishes or receives: a stranger's wish must not cost memory for ever."""
+        if not topic.pinned and not topic.subscribers:
+            self.topics.pop(topic.symbol, None)

@@ -1,0 +1,173 @@
+"""Our own stream under trio-websocket: it counts what comes in, serialises what goes out, and owns the end.
+
+trio-websocket does the handshake, ping and pong, fragments and closes; data frames go out through `send_all` here,
+ready-made. What its maintainers leave open is closed here (each found by measurement):
+
+- it reads nothing more until our 101 is written, so that early bytes cannot pile up in h11;
+- a write that failed, was cancelled or took too long leaves half a frame: the stream is broken for good;
+- empty fragments and pings are free for the sender but not for us: they have budgets;
+- the library closes the stream without a close frame after a protocol error: its `aclose` here only ends its own use,
+  the connection then sends the code that is due and closes the transport;
+- after a close frame nothing more is written (RFC 6455 section 5.5.1).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+import trio
+
+from datafye_trio.protocol import CloseCode, Ending, TokenBucket
+from datafye_trio.wire.frames import FrameHead, FrameScanner, Opcode, close_frame
+
+__all__ = ["GuardStream", "InboundLimits"]
+
+_CLOSE_BYTE: Final = 0x88
+
+
+@attrs.frozen
+class InboundLimits:
+    """What a peer may send. Rates are a second; a write here may take `write_seconds`."""
+
+    message_bytes: int = 128 * 1024
+    fragments: int = 64
+    control_rate: float = 5.0
+    control_burst: int = 20
+    frame_rate: float = 1_000.0
+    frame_burst: int = 4_000
+    write_seconds: float = 5.0
+
+
+class GuardStream(trio.abc.Stream):
+    """Wraps a transport whose request head was already read; `head` is what trio-websocket gets to read instead."""
+
+    def __init__(self, stream: trio.abc.Stream, head: bytes, limits: InboundLimits) -> None:
+        now = trio.current_time()
+        self.verdict: Ending | None = None
+        """Why this stream gave up on the peer, if it did."""
+        self.close_sent = False
+        self.last_frame = now
+        self._stream = stream
+        self._head = head
+        self._limits = limits
+        self._opened = trio.Event()
+        self._lock = trio.Lock()
+        self._broken = False
+        self._released = False
+        self._write_until = float("inf")
+        self._write_scope: trio.CancelScope | None = None
+        self._scanner = FrameScanner()
+        self._control = TokenBucket(limits.control_rate, limits.control_burst, now)
+        self._frames = TokenBucket(limits.frame_rate, limits.frame_burst, now)
+        self._message_bytes = self._fragments = 0
+
+    @property
+    def writable(self) -> bool:
+        """Whether a frame can still be written whole."""
+        return not (self._broken or self.close_sent)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Write whole frames, after what another task is writing. Not cancel-safe: cancelled, the stream is broken.
+
+        After a close frame the data is dropped: it may not follow, and the library above need not know.
+
+        Raises:
+            trio.BrokenResourceError: the peer is gone, does not read, or an earlier write was cut off.
+        """
+        await self._acquire()
+        try:
+            if self.close_sent:
+                return
+            if self._broken:
+                raise trio.BrokenResourceError("an earlier write was cut off")
+            self.close_sent = bool(data) and data[0] == _CLOSE_BYTE
+            await self._write(data)
+        finally:
+            self._lock.release()
+        self._opened.set()
+
+    async def send_close(self, code: int, reason: str) -> None:
+        """Write a close frame, after what another task is writing; nothing if one was written already."""
+        await self.send_all(close_frame(code, reason))
+
+    def hurry(self, deadline: float) -> None:
+        """No write, not even one under way, may go on beyond this trio time."""
+        self._write_until = min(self._write_until, deadline)
+        if self._write_scope is not None:
+            self._write_scope.deadline = min(self._write_scope.deadline, deadline)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """As the transport's."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """What has come, counted against the budgets; b"" at the end. Cancel-safe.
+
+        Raises:
+            trio.BrokenResourceError: the transport broke, or the peer is over a budget (then `verdict` is set).
+            trio.ClosedResourceError: the library above has closed its use of this stream.
+        """
+        if self._head:
+            await trio.lowlevel.checkpoint()
+            data, self._head = self._head, b""
+            return data
+        await self._opened.wait()
+        if self._released:
+            raise trio.ClosedResourceError("this stream was closed")
+        received = await self._stream.receive_some(max_bytes)
+        self._count(received)
+        return received
+
+    async def aclose(self) -> None:
+        """The library above is done; the transport stays open for the close frame that may be due."""
+        self._released = True
+        await trio.lowlevel.checkpoint()
+
+    async def _acquire(self) -> None:
+        try:
+            self._lock.acquire_nowait()  # saves a trip through the scheduler for each write
+        except trio.WouldBlock:
+            await self._lock.acquire()
+
+    async def _write(self, data: bytes | bytearray | memoryview) -> None:
+        deadline = min(trio.current_time() + self._limits.write_seconds, self._write_until)
+        done = False
+        try:
+            with trio.CancelScope(deadline=deadline) as self._write_scope:
+                await self._stream.send_all(data)
+                done = True
+        finally:
+            self._write_scope = None
+            self._broken = not done
+        if not done:
+            self._judge(CloseCode.SLOW_CONSUMER, "a write took too long: read faster, or subscribe to less")
+            raise trio.BrokenResourceError("a write took too long")
+
+    def _count(self, data: bytes | bytearray) -> None:
+        for head in self._scanner.feed(data):
+            self.last_frame = trio.current_time()
+            if self._frames.take(self.last_frame) < 0:
+                self._refuse(CloseCode.FLOOD, "too many frames")
+            if head.is_control:
+                if head.opcode != Opcode.CLOSE and self._control.take(self.last_frame) < 0:
+                    self._refuse(CloseCode.FLOOD, "too many control frames")
+            else:
+                self._count_data(head)
+
+    def _count_data(self, head: FrameHead) -> None:
+        if head.opcode != Opcode.CONTINUATION:
+            self._message_bytes = self._fragments = 0
+        self._message_bytes += head.size
+        self._fragments += 1
+        if self._message_bytes > self._limits.message_bytes:
+            self._refuse(CloseCode.TOO_BIG, f"a message may have {self._limits.message_bytes} bytes")
+        if self._fragments > self._limits.fragments:
+            self._refuse(CloseCode.FLOOD, f"a message may have {self._limits.fragments} fragments")
+
+    def _judge(self, code: CloseCode, reason: str) -> None:
+        self.verdict = self.verdict or Ending(code, reason)
+
+    def _refuse(self, code: CloseCode, reason: str) -> None:
+        self._judge(code, reason)
+        raise trio.BrokenResourceError(reason)
