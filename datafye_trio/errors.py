@@ -1,11 +1,11 @@
 """Every exception that leaves datafye_trio, below one root, sorted by whose fault it is.
 
-    DatafyeError
-    ├── ConfigurationError      yours: a setting, a flag or a file is wrong
-    ├── EventError              yours: an event that cannot be published
-    ├── SourceError             a data source cannot go on
-    ├── RequestError            the peer's: a request that is refused (protocol.md section 7)
-    └── ServerClosedError       the server is gone
+DatafyeError
+├── ConfigurationError      yours: a setting, a flag or a file is wrong
+├── EventError              yours: an event that cannot be published
+├── SourceError             a data source cannot go on
+├── RequestError            the peer's: a request that is refused (protocol.md section 7)
+└── ServerClosedError       the server is gone
 """
 
 from __future__ import annotations

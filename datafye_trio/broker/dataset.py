@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import structlog
 import trio
 
 from datafye_trio.broker.ring import RingStore
-from datafye_trio.broker.topic import Board, Topic
+from datafye_trio.broker.topic import Board, BoardKey, Topic
 from datafye_trio.broker.validate import channels_of, check_event
 from datafye_trio.errors import EventError, SourceError
-from datafye_trio.model import Channel, DatasetInfo, Event
+from datafye_trio.logs import get_logger
+from datafye_trio.model import DatasetInfo, Event
 from datafye_trio.protocol import normalise_symbol
 from datafye_trio.sources import BATCH, Source
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dataset", "SourceState"]
 
-log = structlog.get_logger("datafye_trio.source")
+log = get_logger("source")
 
 
 class SourceState(StrEnum):
@@ -42,8 +42,9 @@ class Dataset:
         self.state = SourceState.RUNNING
         self.why = ""
         self.on_stop: Callable[[Dataset], None] = lambda _: None
-        self.boards: dict[Channel, Board] = {
-            channel: Board(info.name, info.asset_class, epoch, channel, store) for channel in info.channels
+        self.boards: dict[BoardKey, Board] = {
+            BoardKey(channel): Board(info.name, info.asset_class, epoch, BoardKey(channel), store)
+            for channel in info.channels
         }
         self._source = source
         self._broker = broker
@@ -138,7 +139,7 @@ class Dataset:
             raise EventError(f"{event.symbol!r} is not in normal form: publish it as {symbol!r}")
         if self.info.symbols is not None and symbol not in self.info.symbols:
             raise EventError(f"{symbol} is not one of the symbols of dataset {self.info.name}")
-        topics = tuple(self.boards[channel].topic(symbol) for channel in channels)
+        topics = tuple(self.boards[BoardKey(channel)].topic(symbol) for channel in channels)
         for topic in topics:
             topic.pinned = True
         self._routes[type(event), symbol] = topics

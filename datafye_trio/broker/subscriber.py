@@ -22,6 +22,11 @@ class Subscriber:
         self.topics: dict[Topic, None] = {}
         self._boards: dict[Board, None] = {}
 
+    @property
+    def boards(self) -> list[Board]:
+        """The boards of which something is subscribed, in the order they were first asked for."""
+        return list(dict.fromkeys([*self._boards, *(topic.board for topic in self.topics)]))
+
     def join(self, topic: Topic, delivery: Delivery | None) -> bool:
         """Receive a topic from its next message on, or change how. True if it is new."""
         new = topic not in self.topics
@@ -46,6 +51,23 @@ class Subscriber:
         board.wildcards[self] = Wildcard(delivery)
         self._boards[board] = None
         return [topic for topic in board.topics.values() if self.join(topic, delivery)]
+
+    def exclude(self, board: Board, symbol: str) -> bool:
+        """Leave a symbol by name: out of a `*` subscription too, and when it appears later. False if not subscribed."""
+        left = False
+        if (wildcard := board.wildcards.get(self)) is not None and symbol not in wildcard.excluded:
+            wildcard.excluded.add(symbol)
+            left = True
+        if (topic := board.topics.get(symbol)) is not None:
+            left |= self.leave(topic)
+        return left
+
+    def include(self, board: Board, symbol: str, delivery: Delivery | None) -> tuple[Topic, bool]:
+        """Join a symbol by name, back into a `*` subscription that it was taken out of. True if it is new."""
+        if (wildcard := board.wildcards.get(self)) is not None:
+            wildcard.excluded.discard(symbol)
+        topic = board.topic(symbol)
+        return topic, self.join(topic, delivery)
 
     def leave_all(self, board: Board, keep: frozenset[str]) -> list[str]:
         """Receive no topic of a board but those of `keep`, which go on without a hole. Returns the symbols left."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -13,7 +13,15 @@ from datafye_trio.model import Channel, Event, Frequency
 if TYPE_CHECKING:
     from datafye_trio.broker.subscriber import Subscriber
 
-__all__ = ["Board", "Topic", "Wildcard"]
+__all__ = ["Board", "BoardKey", "Topic", "Wildcard"]
+
+
+class BoardKey(NamedTuple):
+    """What tells the boards of one dataset apart: bars of each frequency, final or running, are sequences of their own."""
+
+    channel: Channel
+    frequency: Frequency | None = None
+    running: bool = False
 
 
 @attrs.define(eq=False)
@@ -42,15 +50,13 @@ class Wildcard:
 
 @attrs.define(eq=False)
 class Board:
-    """The topics of one (dataset, channel, frequency, running)."""
+    """The topics of one dataset and `BoardKey`."""
 
     dataset: str
     asset_class: str
     epoch: str
-    channel: Channel
+    key: BoardKey
     store: RingStore
-    frequency: Frequency | None = None
-    running: bool = False
     topics: dict[str, Topic] = attrs.Factory(dict)
     wildcards: dict[Subscriber, Wildcard] = attrs.Factory(dict)
 

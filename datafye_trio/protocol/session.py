@@ -31,7 +31,7 @@ class State(Enum):
     DRAINING = auto()
     """We mean to close: requests are dropped, what the outbox holds is still written."""
     CLOSING = auto()
-    """A close frame was sent by us or by the peer: nothing more is written."""
+    """All is written but the close frame."""
     CLOSED = auto()
 
 
@@ -42,20 +42,17 @@ class Trigger(Enum):
     """We decided to end the connection."""
     DRAINED = auto()
     """The outbox is empty, or is given up."""
-    PEER_CLOSED = auto()
-    """The peer sent a close frame."""
-    LOST = auto()
-    """The transport is gone."""
+    GONE = auto()
+    """The peer has closed, or the transport is gone, or closed by us."""
 
 
 TRANSITIONS: Final = {
     (State.OPEN, Trigger.END): State.DRAINING,
-    (State.OPEN, Trigger.PEER_CLOSED): State.CLOSING,
-    (State.OPEN, Trigger.LOST): State.CLOSED,
     (State.DRAINING, Trigger.DRAINED): State.CLOSING,
-    (State.DRAINING, Trigger.PEER_CLOSED): State.CLOSING,
-    (State.DRAINING, Trigger.LOST): State.CLOSED,
-    (State.CLOSING, Trigger.LOST): State.CLOSED,
+    (State.OPEN, Trigger.GONE): State.CLOSED,
+    (State.DRAINING, Trigger.GONE): State.CLOSED,
+    (State.CLOSING, Trigger.GONE): State.CLOSED,
+    (State.CLOSED, Trigger.GONE): State.CLOSED,
 }
 
 

@@ -47,6 +47,7 @@ class GuardStream(trio.abc.Stream):
         self.verdict: Ending | None = None
         """Why this stream gave up on the peer, if it did."""
         self.close_sent = False
+        self.peer_closed = False
         self.last_frame = now
         self._stream = stream
         self._head = head
@@ -149,8 +150,10 @@ class GuardStream(trio.abc.Stream):
             self.last_frame = trio.current_time()
             if self._frames.take(self.last_frame) < 0:
                 self._refuse(CloseCode.FLOOD, "too many frames")
-            if head.is_control:
-                if head.opcode != Opcode.CLOSE and self._control.take(self.last_frame) < 0:
+            if head.opcode == Opcode.CLOSE:
+                self.peer_closed = True
+            elif head.is_control:
+                if self._control.take(self.last_frame) < 0:
                     self._refuse(CloseCode.FLOOD, "too many control frames")
             else:
                 self._count_data(head)

@@ -18,7 +18,9 @@ __all__ = ["MAX_HEADERS", "MAX_HEAD_BYTES", "Head", "HeadParser", "HttpError", "
 MAX_HEAD_BYTES: Final = 8_192
 MAX_HEADERS: Final = 64
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
-_SINGLE: Final = frozenset({"host", "origin", "sec-websocket-key", "sec-websocket-version", "content-length", "upgrade"})
+_SINGLE: Final = frozenset(
+    {"host", "origin", "sec-websocket-key", "sec-websocket-version", "content-length", "upgrade"}
+)
 
 
 class HttpError(Exception):

@@ -11,7 +11,6 @@ import trio
 from trio_websocket import ConnectionClosed, wrap_server_stream
 
 from datafye_trio.protocol import CloseCode, Ending
-from datafye_trio.wire.frames import Opcode, frame
 from datafye_trio.wire.guard import GuardStream, InboundLimits
 
 __all__ = ["ServerSocket", "SocketClosed", "accept_socket"]
@@ -71,14 +70,6 @@ class ServerSocket:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise SocketClosed(self._guard.verdict) from None
 
-    async def ping(self) -> None:
-        """Send a WebSocket ping; any frame that comes back shows in `last_frame`.
-
-        Raises:
-            SocketClosed: it could not be written.
-        """
-        await self.send(frame(Opcode.PING, b""))
-
     def hurry(self, deadline: float) -> None:
         """No write may go on beyond this trio time."""
         self._guard.hurry(deadline)
@@ -94,6 +85,7 @@ class ServerSocket:
                 if ending is not None and self._guard.writable:
                     await self._guard.send_close(ending.code, ending.reason)
                     await self._drain()
+                    await self._linger()
                 await self._transport.aclose()
                 polite = True
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -107,6 +99,16 @@ class ServerSocket:
         with contextlib.suppress(SocketClosed):
             while True:
                 await self.receive()
+
+    async def _linger(self) -> None:
+        """Where the peer has not closed and the library no longer reads: closing with unread bytes would be a reset,
+        and the peer would never see our close frame."""
+        if self._guard.peer_closed:
+            return
+        if isinstance(self._transport, trio.abc.HalfCloseableStream):
+            await self._transport.send_eof()
+        while await self._transport.receive_some(_CHUNK):
+            pass
 
     async def _reset(self) -> None:
         raw = self._transport

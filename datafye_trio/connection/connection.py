@@ -1,0 +1,168 @@
+"""One client, served: reader, writer and watchdog in one nursery, and one way out.
+
+Whichever task first finds a reason to end says so by `end`; the first reason wins. The reader and the watchdog stop
+at once, the writer finishes the frame under way (and, when draining, what the outbox holds); then the close frame goes.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import attrs
+import trio
+
+from datafye_trio.broker import Broker, Subscriber
+from datafye_trio.connection.handler import Handler
+from datafye_trio.connection.heartbeat import HeartbeatConfig, Heartbeats
+from datafye_trio.connection.limits import RequestLimits
+from datafye_trio.connection.writer import Writer
+from datafye_trio.protocol import (
+    CloseCode, Connected, Encoding, Ending, Endpoint, Heartbeat, Session, State, Trigger,
+)  # fmt: skip
+from datafye_trio.wire import Opcode, ServerSocket, SocketClosed, frame
+
+__all__ = ["Connection", "ConnectionConfig"]
+
+
+@attrs.frozen
+class ConnectionConfig:
+    """Heartbeats, budgets, and the seconds that a close may take."""
+
+    heartbeat: HeartbeatConfig = HeartbeatConfig()
+    requests: RequestLimits = RequestLimits()
+    close_seconds: float = 2.0
+
+
+class Connection:
+    """One client on one endpoint. `hello` makes the `connected` message once the connection's id is known."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        socket: ServerSocket,
+        endpoint: Endpoint,
+        encoding: Encoding,
+        config: ConnectionConfig,
+    ) -> None:
+        now = trio.current_time()
+        self._broker = broker
+        self._socket = socket
+        self._encoding: Encoding = encoding
+        self._config = config
+        self._session = Session(
+            now=now,
+            request_rate=config.requests.rate,
+            request_burst=config.requests.burst,
+            max_errors=config.requests.errors,
+        )
+        self._subscriber: Subscriber = broker.subscriber(encoding, self._slow)
+        self._heartbeats = Heartbeats(config.heartbeat, now)
+        self._handler = Handler(broker, self._subscriber, endpoint, config.requests, self._heartbeats.answered)
+        self._writer = Writer(socket, self._subscriber, broker, self._session)
+        self._reading = trio.CancelScope()
+        self._watching = trio.CancelScope()
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why we ended it; None while it is open, or if the peer did."""
+        return self._session.ending
+
+    async def serve(self, connected: Connected, query: dict[str, object]) -> None:
+        """Serve until the connection has ended; then it is closed. Cancelled, it is reset at once.
+
+        Args:
+            connected: the first message.
+            query: the subscription that the URL asks for, empty for none.
+        """
+        try:
+            self._subscriber.outbox.express(partial(self._frame, connected))
+            if query:
+                self._judge(self._handler.handle_fields({"action": "subscribe", **query}, self._session))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read)
+                nursery.start_soon(self._watch)
+                nursery.start_soon(self._write, nursery.cancel_scope)
+        finally:
+            self._broker.remove(self._subscriber)
+            await self._socket.close(self._session.ending, self._config.close_seconds)
+            self._session.step(Trigger.GONE)
+
+    def end(self, ending: Ending) -> None:
+        """Decide to close; later decisions are not heard. Sync, so that the broker may call it in a pass."""
+        if self._session.end(ending):
+            self._stop_inbound()
+            if not ending.drain:
+                self._socket.hurry(trio.current_time() + self._config.close_seconds)
+            self._writer.stop(drain=ending.drain)
+
+    def _slow(self) -> None:
+        self.end(Ending(CloseCode.SLOW_CONSUMER, "too slow: read faster, or subscribe to less, then resume"))
+
+    def _judge(self, ending: Ending | None) -> None:
+        if ending is not None:
+            self.end(ending)
+
+    def _lost(self, closed: SocketClosed) -> None:
+        """The socket has ended by itself: the peer closed, is gone, or broke a rule (then a close is due)."""
+        if closed.due is not None:
+            self.end(closed.due)
+        else:
+            self._session.step(Trigger.GONE)
+        self._writer.stop(drain=False)
+        self._stop_inbound()
+
+    def _stop_inbound(self) -> None:
+        self._reading.cancel()
+        self._watching.cancel()
+
+    async def _read(self) -> None:
+        with self._reading:
+            try:
+                while self._session.state is State.OPEN:
+                    message = await self._socket.receive()
+                    if isinstance(message, str) == (self._encoding == "json"):
+                        self._judge(self._handler.handle(message, self._session))
+                    else:
+                        self._judge(_wrong_kind(self._encoding))
+            except SocketClosed as closed:
+                self._lost(closed)
+
+    async def _write(self, everything: trio.CancelScope) -> None:
+        try:
+            await self._writer.run()
+        except SocketClosed as closed:
+            self._lost(closed)
+        finally:
+            everything.cancel()
+
+    async def _watch(self) -> None:
+        with self._watching:
+            while True:
+                await trio.sleep_until(self._heartbeats.next_time())
+                if self._config.heartbeat.accept == "any":
+                    self._heartbeats.heard(self._socket.last_frame)
+                match self._heartbeats.check(trio.current_time()):
+                    case "dead":
+                        self.end(Ending(CloseCode.NO_PONG, 'answer heartbeats with {"action":"pong"}'))
+                    case "send":
+                        self._subscriber.outbox.express(self._heartbeat)
+                        if self._config.heartbeat.accept == "any":
+                            self._subscriber.outbox.express(partial(frame, Opcode.PING, b""))
+                    case _:
+                        pass
+
+    def _heartbeat(self) -> bytes:
+        """Made when it is written, so that its stamp and counts are true."""
+        stamp = self._broker.codec.timestamp(self._broker.wall_clock())
+        outbox = self._subscriber.outbox
+        self._heartbeats.sent(trio.current_time(), stamp)
+        return self._frame(Heartbeat(stamp, outbox.statistics().messages, outbox.sent))
+
+    def _frame(self, message: Connected | Heartbeat) -> bytes:
+        return self._broker.frame(self._broker.codec.encode(message, self._encoding), self._encoding)
+
+
+def _wrong_kind(agreed: Encoding) -> Ending:
+    if agreed == "json":
+        return Ending(CloseCode.UNSUPPORTED_DATA, "send text: MessagePack needs the subprotocol datafye.v1.msgpack")
+    return Ending(CloseCode.UNSUPPORTED_DATA, "send binary: the subprotocol is datafye.v1.msgpack")

@@ -1,0 +1,118 @@
+"""What a message of the peer does. All sync: the reader must never wait on the broker or on an outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import trio
+
+from datafye_trio.broker import Broker, Subscriber
+from datafye_trio.connection.answers import Answers
+from datafye_trio.connection.limits import RequestLimits
+from datafye_trio.connection.subscribing import Subscribing
+from datafye_trio.errors import RequestError
+from datafye_trio.logs import get_logger
+from datafye_trio.protocol import (
+    CloseCode, Ending, Endpoint, ErrorCode, ErrorReply, ListSubscriptions, Ping, Pong, PongReply, Request, Session,
+    Start, Subscribe, Unsubscribe, find_id, parse_json, parse_msgpack, parse_request,
+)  # fmt: skip
+
+__all__ = ["Handler"]
+
+log = get_logger("connection")
+
+
+class Handler:
+    """Serves the messages of one connection. `on_pong` is told the timestamp of each pong, in the codec's unit."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        subscriber: Subscriber,
+        endpoint: Endpoint,
+        limits: RequestLimits,
+        on_pong: Callable[[int | None], None],
+    ) -> None:
+        self._broker = broker
+        self._subscriber = subscriber
+        self._endpoint = endpoint
+        self._limits = limits
+        self._on_pong = on_pong
+        self._answers = Answers(broker, subscriber)
+        self._subscribing = Subscribing(broker, subscriber, endpoint, limits, self._answers)
+
+    def handle(self, message: str | bytes, session: Session) -> Ending | None:
+        """Serve one message and queue the answers. Returns the ending if this was too much.
+
+        Never raises: a bug below is answered INTERNAL, logged, and harms nobody else.
+        """
+        try:
+            fields = parse_json(message) if isinstance(message, str) else parse_msgpack(message)
+        except RequestError as error:
+            return self._refuse([error], None, session)
+        return self.handle_fields(fields, session)
+
+    def handle_fields(self, fields: dict[str, Any], session: Session) -> Ending | None:
+        """As `handle`, for a message that was parsed, or that the URL's query stands for."""
+        request_id = find_id(fields)
+        try:
+            request, ignored = parse_request(fields, history=self._endpoint.history)
+            if not isinstance(request, Pong):
+                admitted = session.count_request(trio.current_time())
+                if admitted is None:
+                    return Ending(
+                        CloseCode.TOO_MANY_REQUESTS, f"more than {self._limits.rate:g} requests a second: slow down"
+                    )
+                if not admitted:
+                    self._answers.error(_rate_limited(self._limits.rate), request_id)
+                    return None  # not counted as an error: the budget has its own close code
+            refusals = self._serve(request, ignored)
+        except RequestError as error:
+            refusals = [error]
+        except Exception:
+            log.exception("request failed")
+            refusals = [RequestError(ErrorCode.INTERNAL, "the server failed at this request: try again later")]
+        return self._refuse(refusals, request_id, session)
+
+    def _refuse(
+        self, refusals: Sequence[RequestError], request_id: str | int | None, session: Session
+    ) -> Ending | None:
+        too_many = False
+        for refusal in refusals:
+            self._answers.error(refusal, request_id)
+            too_many |= session.count_error(trio.current_time())
+        if too_many:
+            return Ending(CloseCode.TOO_MANY_ERRORS, f"{self._limits.errors} request errors within 10 s", drain=True)
+        return None
+
+    def _serve(self, request: Request, ignored: tuple[str, ...]) -> Sequence[RequestError]:
+        match request:
+            case Pong():
+                self._on_pong(request.timestamp)
+            case Ping():
+                self._ping(request, ignored)
+            case Subscribe():
+                return self._subscribing.subscribe(request, ignored)
+            case Unsubscribe():
+                return self._subscribing.unsubscribe(request, ignored)
+            case ListSubscriptions():
+                self._subscribing.list(request, ignored)
+            case Start():
+                raise RequestError(ErrorCode.CHANNEL_NOT_AVAILABLE, "no dataset of this server has stored data")
+            case _:
+                raise RequestError(ErrorCode.NOT_SUBSCRIBED, "no stream runs on this connection: start one first")
+        return ()
+
+    def _ping(self, request: Ping, ignored: tuple[str, ...]) -> None:
+        broker, encoding = self._broker, self._subscriber.encoding
+
+        def make() -> bytes:
+            reply = PongReply(broker.codec.timestamp(broker.wall_clock()), request.id, ignored or None)
+            return broker.frame(broker.codec.encode(reply, encoding), encoding)
+
+        self._subscriber.outbox.express(make)
+
+
+def _rate_limited(rate: float) -> RequestError:
+    return RequestError(ErrorCode.RATE_LIMITED, f"more than {rate:g} requests a second: wait a moment")

@@ -1,0 +1,168 @@
+"""From the words of a request to boards and symbols: which dataset, which channels, which symbols, what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import attrs
+
+from datafye_trio.broker import Board, BoardKey, Broker, Dataset
+from datafye_trio.errors import RequestError
+from datafye_trio.model import AssetClass, Channel, Frequency
+from datafye_trio.protocol import (
+    Endpoint, ErrorCode, Subscribe, Unsubscribe, normalise_symbol, parse_asset_class, parse_channel, parse_frequency,
+)  # fmt: skip
+
+__all__ = ["ALL", "Selection", "find_dataset", "select"]
+
+ALL: Final = "*"
+
+
+@attrs.define
+class Selection:
+    """What a request is about, as far as it can be met; `refusals` has one error for each kind of refusal.
+
+    `symbols` are in normal form and without repeats; `everything` is whether `*` was among them.
+    """
+
+    dataset: Dataset
+    boards: list[Board]
+    symbols: list[str]
+    everything: bool
+    refusals: list[RequestError]
+
+
+def find_dataset(broker: Broker, request: Subscribe | Unsubscribe, endpoint: Endpoint) -> Dataset:
+    """The dataset that a request names; else the first of its asset class, else the server's first.
+
+    Raises:
+        RequestError: UNKNOWN_DATASET, or INVALID_MESSAGE for an asset class that does not exist.
+    """
+    if request.dataset is not None:
+        if (found := broker.datasets.get(request.dataset.strip())) is None:
+            offered = ", ".join(broker.datasets)
+            raise RequestError(
+                ErrorCode.UNKNOWN_DATASET,
+                f"unknown dataset {request.dataset[:40]!r}: this server has {offered}",
+                field="dataset",
+            )
+        return found
+    wanted = _asset_class(request.asset_class) or endpoint.asset_class or AssetClass.STOCKS
+    datasets = list(broker.datasets.values())
+    return next((dataset for dataset in datasets if dataset.info.asset_class is wanted), datasets[0])
+
+
+def select(dataset: Dataset, request: Subscribe | Unsubscribe, endpoint: Endpoint, max_symbols: int) -> Selection:
+    """Resolve channels and symbols within a dataset.
+
+    Raises:
+        RequestError: nothing of the request can be met.
+    """
+    if len(request.symbols) > max_symbols:
+        raise RequestError(
+            ErrorCode.SUBSCRIPTION_LIMIT,
+            f"a request may name {max_symbols} symbols, this one names {len(request.symbols)}: split it",
+            field="symbols",
+        )
+    boards, refusals = _select_boards(dataset, request, endpoint)
+    everything = any(symbol.strip() == ALL for symbol in request.symbols)
+    symbols, unknown = ([], []) if everything else _select_symbols(dataset, request.symbols)
+    if unknown:
+        what = "not offered by" if dataset.info.symbols is not None else "no well-formed symbols of"
+        refusals.append(
+            RequestError(
+                ErrorCode.UNKNOWN_SYMBOL,
+                f"{len(unknown)} of the symbols are {what} dataset {dataset.info.name}: leave them out",
+                field="symbols",
+                symbols=tuple(unknown),
+            )
+        )
+    return Selection(dataset, boards, symbols, everything, refusals)
+
+
+def _asset_class(text: str | None) -> AssetClass | None:
+    if text is None:
+        return None
+    try:
+        return parse_asset_class(text)
+    except ValueError as error:
+        raise RequestError(ErrorCode.INVALID_MESSAGE, str(error), field="assetClass") from None
+
+
+def _select_boards(
+    dataset: Dataset, request: Subscribe | Unsubscribe, endpoint: Endpoint
+) -> tuple[list[Board], list[RequestError]]:
+    names = _channel_names(dataset, request, endpoint)
+    frequency = _frequency(request.frequency)
+    boards: dict[Board, None] = {}
+    refusals: dict[ErrorCode, RequestError] = {}
+    for name in names:
+        try:
+            boards[_board(dataset, name, endpoint, frequency, running=bool(request.running))] = None
+        except RequestError as error:
+            refusals.setdefault(ErrorCode(error.code), error)
+    return list(boards), list(refusals.values())
+
+
+def _channel_names(dataset: Dataset, request: Subscribe | Unsubscribe, endpoint: Endpoint) -> Sequence[str]:
+    if request.channels:
+        return request.channels
+    if endpoint.channel is not None:
+        return (endpoint.channel,)
+    if isinstance(request, Unsubscribe):
+        return tuple(dataset.info.channels)
+    raise RequestError(
+        ErrorCode.INVALID_MESSAGE,
+        f"this path carries all channels: name channels, such as {list(map(str, dataset.info.channels))}",
+        field="channels",
+    )
+
+
+def _board(dataset: Dataset, name: str, endpoint: Endpoint, frequency: Frequency | None, *, running: bool) -> Board:
+    try:
+        channel = parse_channel(name)
+    except ValueError as error:
+        raise RequestError(ErrorCode.UNKNOWN_CHANNEL, str(error), field="channels") from None
+    if endpoint.channel is not None and channel is not endpoint.channel:
+        raise RequestError(
+            ErrorCode.CHANNEL_NOT_AVAILABLE,
+            f"this path carries {endpoint.channel} only: connect to /{dataset.info.asset_class}/live for {channel}",
+            field="channels",
+        )
+    key = BoardKey(channel, frequency or Frequency.MINUTE, running) if channel.has_frequency else BoardKey(channel)
+    if (board := dataset.boards.get(key)) is None:
+        raise RequestError(ErrorCode.CHANNEL_NOT_AVAILABLE, _why_not(dataset, channel), field="channels")
+    return board
+
+
+def _why_not(dataset: Dataset, channel: Channel) -> str:
+    offered = ", ".join(dataset.info.channels)
+    return f"dataset {dataset.info.name} has no {channel}: it offers {offered}"
+
+
+def _frequency(text: str | None) -> Frequency | None:
+    if text is None:
+        return None
+    try:
+        return parse_frequency(text)
+    except ValueError as error:
+        raise RequestError(ErrorCode.INVALID_FREQUENCY, str(error), field="frequency") from None
+
+
+def _select_symbols(dataset: Dataset, texts: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The symbols in normal form, and the texts that are none of this dataset."""
+    offered = dataset.info.symbols
+    known: dict[str, None] = {}
+    unknown: dict[str, None] = {}
+    for text in texts:
+        try:
+            symbol = normalise_symbol(text, dataset.info.asset_class)
+        except ValueError:
+            unknown[text[:40]] = None
+            continue
+        if offered is not None and symbol not in offered:
+            unknown[symbol] = None
+        else:
+            known[symbol] = None
+    return list(known), list(unknown)

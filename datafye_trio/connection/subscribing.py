@@ -1,0 +1,196 @@
+"""Subscribe, unsubscribe and list, for one connection.
+
+Joining a topic, reading its position and queueing the answer happen in one sync call: no message can come between,
+so that `positions` is exact and nothing of the topic precedes `subscribed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from datafye_trio.broker import Broker, Delivery, Subscriber, Topic
+from datafye_trio.connection.answers import Answers
+from datafye_trio.connection.limits import RequestLimits
+from datafye_trio.connection.selection import ALL, Selection, find_dataset, select
+from datafye_trio.errors import RequestError
+from datafye_trio.model import Channel
+from datafye_trio.protocol import (
+    Endpoint, ErrorCode, ListSubscriptions, Subscribe, Subscribed, SubscriptionGroup, SubscriptionList, Unsubscribe,
+    Unsubscribed, normalise_symbol,
+)  # fmt: skip
+
+__all__ = ["Subscribing"]
+
+
+class Subscribing:
+    """What a connection does to its subscriber. Every method returns the refusals, one for each kind."""
+
+    def __init__(
+        self, broker: Broker, subscriber: Subscriber, endpoint: Endpoint, limits: RequestLimits, answers: Answers
+    ) -> None:
+        self._broker = broker
+        self._subscriber = subscriber
+        self._endpoint = endpoint
+        self._limits = limits
+        self._answers = answers
+
+    def subscribe(self, request: Subscribe, ignored: tuple[str, ...]) -> Sequence[RequestError]:
+        """Join what can be joined, answer, then send snapshots.
+
+        Raises:
+            RequestError: nothing of it can be done.
+        """
+        if request.resume is not None:
+            raise RequestError(
+                ErrorCode.CHANNEL_NOT_AVAILABLE, "this server does not resume yet: subscribe without it", field="resume"
+            )
+        dataset = find_dataset(self._broker, request, self._endpoint)
+        chosen = select(dataset, request, self._endpoint, self._limits.symbols)
+        self._limit(chosen)
+        if chosen.boards and (chosen.symbols or chosen.everything):
+            self._join(request, chosen, ignored)
+            self._broker.notify()
+        return chosen.refusals
+
+    def unsubscribe(self, request: Unsubscribe, ignored: tuple[str, ...]) -> Sequence[RequestError]:
+        """Leave what is named, and answer. `*` without a dataset leaves those channels in every dataset.
+
+        Raises:
+            RequestError: nothing of it can be done.
+        """
+        dataset = find_dataset(self._broker, request, self._endpoint)
+        chosen = select(dataset, request, self._endpoint, self._limits.symbols)
+        if not chosen.everything:
+            return self._leave(request, chosen, ignored)
+        named = {board.dataset for board in self._subscriber.boards} | {dataset.info.name}
+        refusals = chosen.refusals
+        for other in self._broker.datasets.values() if request.dataset is None else [dataset]:
+            if other.info.name in named:
+                found = select(other, request, self._endpoint, self._limits.symbols)
+                self._leave_all(request, found, ignored)
+        self._broker.notify()
+        return refusals
+
+    def list(self, request: ListSubscriptions, ignored: tuple[str, ...]) -> None:
+        """Answer with what is subscribed; a `*` subscription is listed as such."""
+        groups = []
+        for board in self._subscriber.boards:
+            everything = self._subscriber in board.wildcards
+            symbols = (ALL,) if everything else tuple(t.symbol for t in self._subscriber.topics if t.board is board)
+            groups.append(
+                SubscriptionGroup(
+                    dataset=board.dataset,
+                    asset_class=board.asset_class,
+                    channel=board.key.channel,
+                    symbols=symbols,
+                    frequency=board.key.frequency,
+                    running=board.key.running or None,
+                )
+            )
+        self._answers.send(SubscriptionList(tuple(groups), request.id, ignored or None))
+
+    def _limit(self, chosen: Selection) -> None:
+        """Take out of a selection what would exceed the topics of this connection, or of the server."""
+        room = self._limits.topics - len(self._subscriber.topics)
+        if chosen.everything:
+            refused: tuple[str, ...] = () if sum(len(board.topics) for board in chosen.boards) <= room else (ALL,)
+            chosen.boards = [] if refused else chosen.boards
+        else:
+            free = self._broker.config.max_topics - self._broker.topic_count()
+            fitting = []
+            for symbol in chosen.symbols:
+                topics = [board.topics.get(symbol) for board in chosen.boards]
+                room -= sum(topic not in self._subscriber.topics for topic in topics)
+                free -= topics.count(None)
+                if room < 0 or free < 0:
+                    break
+                fitting.append(symbol)
+            refused = tuple(chosen.symbols[len(fitting) :])
+            chosen.symbols = fitting
+        if refused:
+            chosen.refusals.append(
+                RequestError(
+                    ErrorCode.SUBSCRIPTION_LIMIT,
+                    f"a connection may have {self._limits.topics} topics: unsubscribe some, or open another connection",
+                    symbols=refused,
+                )
+            )
+
+    def _join(self, request: Subscribe, chosen: Selection, ignored: tuple[str, ...]) -> None:
+        delivery = None
+        if request.delivery == "latest":
+            delivery = Delivery(1 / request.max_rate if request.max_rate else 0.0)
+        fresh: list[Topic] = []
+        positions: dict[str, dict[str, int]] = {}
+        for board in chosen.boards:
+            if chosen.everything:
+                fresh += self._subscriber.join_all(board, delivery)
+                topics = list(board.topics.values())
+            else:
+                joined = [self._subscriber.include(board, symbol, delivery) for symbol in chosen.symbols]
+                topics = [topic for topic, _ in joined]
+                fresh += [topic for topic, new in joined if new]
+            positions[board.key.channel] = {topic.symbol: topic.seq for topic in topics}
+        self._answers.send(
+            Subscribed(
+                **self._answer_fields(request, chosen, [ALL] if chosen.everything else chosen.symbols),
+                positions=positions,
+                ignored=ignored or None,
+            )
+        )
+        self._answers.snapshots(
+            topic
+            for topic in fresh
+            if (topic.board.key.channel is Channel.QUOTES if request.snapshot is None else request.snapshot)
+        )
+
+    def _leave(self, request: Unsubscribe, chosen: Selection, ignored: tuple[str, ...]) -> Sequence[RequestError]:
+        left: list[str] = []
+        missing: list[str] = []
+        for symbol in chosen.symbols:
+            # A list, not a generator: every board must be left, whatever the first one says.
+            gone = [self._subscriber.exclude(board, symbol) for board in chosen.boards]
+            (left if any(gone) else missing).append(symbol)
+        if chosen.boards:
+            self._answers.send(Unsubscribed(**self._answer_fields(request, chosen, left), ignored=ignored or None))
+            self._broker.notify()
+        if missing and chosen.boards:
+            chosen.refusals.append(
+                RequestError(ErrorCode.NOT_SUBSCRIBED, "these symbols were not subscribed", symbols=tuple(missing))
+            )
+        return chosen.refusals
+
+    def _leave_all(self, request: Unsubscribe, chosen: Selection, ignored: tuple[str, ...]) -> None:
+        keep = _normal(request.except_ or (), chosen)
+        for board in chosen.boards:
+            self._subscriber.leave_all(board, keep)
+        if chosen.boards:
+            self._answers.send(Unsubscribed(**self._answer_fields(request, chosen, [ALL]), ignored=ignored or None))
+
+    def _answer_fields(
+        self, request: Subscribe | Unsubscribe, chosen: Selection, symbols: Sequence[str]
+    ) -> dict[str, Any]:
+        keys = [board.key for board in chosen.boards]
+        return {
+            "dataset": chosen.dataset.info.name,
+            "asset_class": chosen.dataset.info.asset_class,
+            "channels": tuple(key.channel for key in keys),
+            "symbols": tuple(symbols),
+            "epoch": chosen.dataset.epoch,
+            "total": len(self._subscriber.topics),
+            "id": request.id,
+            "frequency": next((key.frequency for key in keys if key.frequency), None),
+            "running": True if any(key.running for key in keys) else None,
+        }
+
+
+def _normal(texts: Sequence[str], chosen: Selection) -> frozenset[str]:
+    """The symbols to keep; what is no symbol cannot be subscribed, and so need not be kept."""
+    found = set()
+    for text in texts:
+        try:
+            found.add(normalise_symbol(text, chosen.dataset.info.asset_class))
+        except ValueError:
+            continue
+    return frozenset(found)

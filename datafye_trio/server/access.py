@@ -1,0 +1,183 @@
+"""Who may connect: addresses, proxies, origins, and how many at once."""
+
+from __future__ import annotations
+
+import resource
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+from datafye_trio.protocol import TokenBucket
+from datafye_trio.server.config import AccessConfig, ConnectionLimits, Network, parse_network
+from datafye_trio.wire import Head, HttpError
+
+__all__ = ["Access", "Address", "Admission", "fold"]
+
+Address: TypeAlias = IPv4Address | IPv6Address
+_SPARE_DESCRIPTORS: Final = 64
+"""Descriptors left for files, listeners and what the process opens besides connections."""
+_MAX_BUCKETS: Final = 10_000
+
+
+def fold(text: str) -> Address:
+    """An address; one that maps IPv4 into IPv6 (::ffff:1.2.3.4) becomes the IPv4 address, a zone is cut off.
+
+    Raises:
+        ValueError: it is none.
+    """
+    address = ip_address(text.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+class Access:
+    """The rules on addresses and origins (protocol.md section 8)."""
+
+    def __init__(self, config: AccessConfig) -> None:
+        self._allow = [parse_network(text) for text in config.allow]
+        self._deny = [parse_network(text) for text in config.deny]
+        self._proxies = [parse_network(text) for text in config.trusted_proxies]
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in config.origins)
+
+    def is_proxy(self, address: Address) -> bool:
+        """Whether what this address says in X-Forwarded-For is believed."""
+        return _within(address, self._proxies)
+
+    def check_address(self, address: Address) -> None:
+        """Check the lists.
+
+        Raises:
+            HttpError: 403.
+        """
+        if _within(address, self._deny) or (self._allow and not _within(address, self._allow)):
+            raise HttpError(403, f"the address {address} is not allowed here: ask the operator to allow it")
+
+    def check_forwarded(self, head: Head, address: Address) -> Address:
+        """The client's address behind trusted proxies: right to left, the first that is no trusted proxy.
+
+        Raises:
+            HttpError: 403, also where somebody else sends the header while an allow list is set: a local proxy
+                would otherwise hide the real address behind its own. 400, where the header is no list of addresses.
+        """
+        forwarded = head.headers.get("x-forwarded-for")
+        if not self.is_proxy(address):
+            if forwarded is not None and self._allow:
+                raise HttpError(403, f"X-Forwarded-For from {address}, which is not among the trusted proxies")
+            return address
+        for part in reversed(forwarded.split(",") if forwarded else []):
+            try:
+                address = fold(part.strip())
+            except ValueError:
+                raise HttpError(400, "X-Forwarded-For is no list of addresses") from None
+            if not self.is_proxy(address):
+                break
+        self.check_address(address)
+        return address
+
+    def check_origin(self, head: Head, *, loopback: bool) -> None:
+        """Browsers send Origin, and any page may connect to localhost: only known pages get in.
+
+        Args:
+            head: the request.
+            loopback: whether it came in on a loopback listener.
+
+        Raises:
+            HttpError: 403.
+        """
+        origin = head.headers.get("origin")
+        if origin is None or origin.rstrip("/").lower() in self._origins:
+            return
+        try:
+            host = urlsplit(origin).hostname
+            own = urlsplit(f"//{head.headers['host']}").hostname
+        except ValueError:
+            host = own = None
+        if host is None or not (host == own or (loopback and _is_loopback_name(host))):
+            raise HttpError(403, f"the origin {origin[:100]!r} is not allowed here: add it to the setting origins")
+
+
+class Admission:
+    """Counts connections: in all, for one address, and new ones a second from one address. Times in seconds."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        by_descriptors = soft - _SPARE_DESCRIPTORS if soft != resource.RLIM_INFINITY else limits.total
+        self._limits = limits
+        self._total = max(1, min(limits.total, by_descriptors))
+        self._open = 0
+        self._by_address: Counter[str] = Counter()
+        self._new: dict[str, TokenBucket] = {}
+
+    @property
+    def open(self) -> int:
+        """Connections at this moment, those in their handshake included."""
+        return self._open
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """Count a connection, whatever its address.
+
+        Raises:
+            HttpError: 503, too many in all.
+        """
+        if self._open >= self._total:
+            raise _busy(f"{self._total} connections are open, the most that connections.total and ulimit -n allow", 5)
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+    @contextmanager
+    def enter_from(self, address: Address, now: float) -> Iterator[None]:
+        """Count a connection of an address.
+
+        Raises:
+            HttpError: 503, too many of this address, or too many new ones from it.
+        """
+        if address.is_loopback and not self._limits.count_loopback:
+            yield
+            return
+        key = _group(address)
+        if self._by_address[key] >= self._limits.per_address:
+            raise _busy(f"{self._limits.per_address} connections for one address (connections.per_address)", 5)
+        if self._bucket(key, now).take(now) < 0:
+            raise _busy(f"{self._limits.rate:g} new connections a second from one address (connections.rate)", 1)
+        self._by_address[key] += 1
+        try:
+            yield
+        finally:
+            self._by_address[key] -= 1
+            if not self._by_address[key]:
+                del self._by_address[key]
+
+    def _bucket(self, key: str, now: float) -> TokenBucket:
+        if key not in self._new:
+            if len(self._new) >= _MAX_BUCKETS:
+                # Forgetting the oldest gives it at most one fresh burst; keeping all would be a leak for strangers.
+                del self._new[next(iter(self._new))]
+            self._new[key] = TokenBucket(self._limits.rate, self._limits.rate, now)
+        return self._new[key]
+
+
+def _busy(what: str, seconds: int) -> HttpError:
+    return HttpError(503, f"too many connections: {what}", (("Retry-After", str(seconds)),))
+
+
+def _within(address: Address, networks: list[Network]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
+
+
+def _group(address: Address) -> str:
+    return str(address) if address.version == 4 else str(ip_network((address, 64), strict=False))
+
+
+def _is_loopback_name(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,115 @@
+"""Every setting of a server, with its default; all limits of protocol.md section 8 are here."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TypeAlias, get_args
+
+import attrs
+
+from datafye_trio.broker import BrokerConfig, OutboxLimits, Policy, RingLimits
+from datafye_trio.connection import ConnectionConfig, HeartbeatConfig, RequestLimits
+from datafye_trio.errors import ConfigurationError
+from datafye_trio.protocol import NS_PER_UNIT, TimestampUnit
+from datafye_trio.sources import BATCH
+from datafye_trio.wire import InboundLimits
+
+__all__ = ["AccessConfig", "ConnectionLimits", "Network", "ServerConfig", "parse_network"]
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+def parse_network(text: str) -> Network:
+    """The network of a CIDR text such as `10.0.0.0/8` or `::1`.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    try:
+        return ip_network(text.strip(), strict=False)
+    except ValueError:
+        raise ConfigurationError(f"{text!r} is no network: write an address or CIDR such as 10.0.0.0/8") from None
+
+
+@attrs.frozen
+class AccessConfig:
+    """Who may connect: CIDR lists on the peer's address, proxies whose X-Forwarded-For is believed, Origins."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        for text in (*self.allow, *self.deny, *self.trusted_proxies):
+            parse_network(text)
+
+
+@attrs.frozen
+class ConnectionLimits:
+    """Connections at once, in all and for one address (an IPv6 /64), and new ones a second from one address.
+
+    Loopback is exempt from the last two unless `count_loopback`.
+    """
+
+    total: int = 10_000
+    per_address: int = 500
+    rate: float = 200.0
+    count_loopback: bool = False
+
+
+@attrs.frozen
+class ServerConfig:
+    """The settings of one server. Times in seconds, sizes in bytes.
+
+    `host` of `localhost` listens on 127.0.0.1 and ::1; `port` 0 takes any free one. `cert` and `key` are PEM files
+    and make it `wss://`. `memory` bounds the bytes of all outboxes and rings together.
+
+    Raises:
+        ConfigurationError: a value that cannot work; the text names it.
+    """
+
+    host: str = "localhost"
+    port: int = 8080
+    cert: str | None = None
+    key: str | None = None
+    timestamp_unit: TimestampUnit = "ns"
+    access: AccessConfig = AccessConfig()
+    heartbeat: HeartbeatConfig = HeartbeatConfig()
+    outbox: OutboxLimits = OutboxLimits()
+    ring: RingLimits = RingLimits()
+    requests: RequestLimits = RequestLimits()
+    inbound: InboundLimits = InboundLimits()
+    connections: ConnectionLimits = ConnectionLimits()
+    memory: int = 2 * 2**30
+    max_topics: int = 200_000
+    handshake_seconds: float = 5.0
+    close_seconds: float = 2.0
+    drain_seconds: float = 5.0
+
+    def __attrs_post_init__(self) -> None:
+        checks = [
+            (0 <= self.port <= 65_535, f"port {self.port} is not between 0 and 65535"),
+            (bool(self.cert) == bool(self.key), "cert and key go together: give both, or neither"),
+            (self.timestamp_unit in NS_PER_UNIT, f"timestamp_unit {self.timestamp_unit!r}: use ns, us or ms"),
+            (self.heartbeat.accept in ("pong", "any"), f"heartbeat.accept {self.heartbeat.accept!r}: use pong or any"),
+            (self.heartbeat.interval > 0 < self.heartbeat.timeout, "heartbeat: interval and timeout must be above 0"),
+            (
+                self.outbox.policy in get_args(Policy),
+                f"outbox.policy {self.outbox.policy!r}: disconnect or drop_oldest",
+            ),
+            # A pass hands over up to one batch: an outbox with no room for two would be full at every pass.
+            (self.outbox.messages >= 2 * BATCH, f"outbox.messages must be at least {2 * BATCH}"),
+            (self.memory > self.ring.bytes, "memory must be more than ring.bytes, which is a part of it"),
+        ]
+        for sound, complaint in checks:
+            if not sound:
+                raise ConfigurationError(complaint)
+
+    def broker(self) -> BrokerConfig:
+        """The broker's part."""
+        return BrokerConfig(self.outbox, self.ring, self.memory, self.max_topics)
+
+    def connection(self) -> ConnectionConfig:
+        """One connection's part."""
+        return ConnectionConfig(self.heartbeat, self.requests, self.close_seconds)

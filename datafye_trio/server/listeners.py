@@ -1,0 +1,67 @@
+"""Sockets to listen on, and TLS."""
+
+from __future__ import annotations
+
+import errno
+import ssl
+from typing import Final
+
+import trio
+
+from datafye_trio.errors import ConfigurationError
+from datafye_trio.server.config import ServerConfig
+
+__all__ = ["open_listeners", "tls_context"]
+
+_LOOPBACK: Final = ("127.0.0.1", "::1")
+_TRIES: Final = 20
+
+
+async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
+    """Listen on every address of a host; `localhost` is 127.0.0.1 and ::1, on one port for both.
+
+    Raises:
+        ConfigurationError: the port is in use, or the host is none of this machine's.
+    """
+    try:
+        if host != "localhost":
+            return list(await trio.open_tcp_listeners(port, host=host))
+        return await _open_loopback(port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigurationError(f"port {port} of {host} is in use: choose another, or 0 for any") from None
+        raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+
+
+async def _open_loopback(port: int) -> list[trio.SocketListener]:
+    for _ in range(_TRIES):
+        listeners = list(await trio.open_tcp_listeners(port, host=_LOOPBACK[0]))
+        chosen = listeners[0].socket.getsockname()[1]
+        try:
+            return listeners + list(await trio.open_tcp_listeners(chosen, host=_LOOPBACK[1]))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                return listeners  # no IPv6 on this machine
+            for listener in listeners:
+                await listener.aclose()
+            if port:
+                raise
+    raise OSError(errno.EADDRINUSE, "no port is free on both 127.0.0.1 and ::1")
+
+
+def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
+    """The TLS settings of a server with a certificate: 1.2 or newer, no renegotiation. None without one.
+
+    Raises:
+        ConfigurationError: the files cannot be used.
+    """
+    if config.cert is None or config.key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    try:
+        context.load_cert_chain(config.cert, config.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"cannot use cert {config.cert} with key {config.key}: {error}") from None
+    return context

@@ -1,0 +1,211 @@
+"""Every transport that comes in: an HTTP answer, or a connection until it ends. Nothing that a peer does leaves here."""
+
+from __future__ import annotations
+
+import itertools
+import ssl
+from ipaddress import ip_address
+from typing import Final
+
+import trio
+
+from datafye_trio.broker import Broker
+from datafye_trio.connection import Connection
+from datafye_trio.logs import get_logger
+from datafye_trio.protocol import Connected, DatasetOffer, Ending
+from datafye_trio.server.access import Access, Address, Admission, fold
+from datafye_trio.server.config import ServerConfig
+from datafye_trio.server.gate import WebSocketRequest, check_websocket
+from datafye_trio.server.health import health
+from datafye_trio.server.http import read_head, respond_error, respond_json
+from datafye_trio.wire import Head, HttpError, SocketClosed, accept_socket
+
+__all__ = ["LOOPBACK", "Reception"]
+
+log = get_logger("server")
+LOOPBACK: Final = ip_address("127.0.0.1")
+
+
+class Reception:
+    """Serves transports, and knows the connections that are open.
+
+    One bad connection can never hurt another or the process: `serve` raises nothing but `trio.Cancelled`.
+    """
+
+    def __init__(self, config: ServerConfig, broker: Broker, tls: ssl.SSLContext | None) -> None:
+        self._config = config
+        self._broker = broker
+        self._tls = tls
+        self._access = Access(config.access)
+        self._admission = Admission(config.connections)
+        self._started = trio.current_time()
+        self._ids = itertools.count(1)
+        self._connections: dict[str, Connection] = {}
+        self._changed = trio.lowlevel.ParkingLot()
+        self._ending: Ending | None = None
+
+    def end_all(self, ending: Ending) -> None:
+        """End every connection, and those whose handshake is not finished yet as soon as it is."""
+        self._ending = ending
+        for connection in list(self._connections.values()):
+            connection.end(ending)
+
+    async def wait_empty(self) -> None:
+        """Wait until no connection is open. Cancel-safe."""
+        await trio.lowlevel.checkpoint()
+        while self._connections:
+            await self._changed.park()
+
+    async def serve_socket(self, stream: trio.SocketStream) -> None:
+        """Serve a socket that was accepted."""
+        try:
+            address, local = fold(stream.socket.getpeername()[0]), fold(stream.socket.getsockname()[0])
+        except OSError:  # reset before it was looked at
+            await trio.aclose_forcefully(stream)
+            return
+        await self.serve(stream, address, local)
+
+    async def serve(self, stream: trio.abc.Stream, address: Address, local: Address) -> None:
+        """Serve a transport until it has ended; it is closed then.
+
+        Args:
+            stream: the transport.
+            address: the peer's address.
+            local: the address that it connected to.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                await self._receive(nursery, stream, address, local)
+                nursery.cancel_scope.cancel()  # trio-websocket's reader may wait for a silent peer
+        except* Exception as group:
+            log.error("connection failed", address=str(address), exc_info=group)
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    async def _receive(self, nursery: trio.Nursery, stream: trio.abc.Stream, address: Address, local: Address) -> None:
+        deadline = trio.current_time() + self._config.handshake_seconds
+        try:
+            with self._admission.enter():
+                if not self._access.is_proxy(address):
+                    self._access.check_address(address)
+                await self._handshake(nursery, stream, (address, local), deadline)
+        except HttpError as error:
+            log.info("refused", address=str(address), status=error.status, reason=error.reason)
+            if self._tls is None:  # without TLS spoken there is no way to tell the peer
+                with trio.move_on_at(deadline):
+                    await respond_error(stream, error)
+
+    async def _handshake(
+        self, nursery: trio.Nursery, stream: trio.abc.Stream, addresses: tuple[Address, Address], deadline: float
+    ) -> None:
+        """TLS and the request head within the deadline, then the answer or the connection."""
+        address, local = addresses
+        request: WebSocketRequest | None = None
+        with trio.CancelScope(deadline=deadline) as in_time:
+            if self._tls is not None:
+                stream = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
+                try:
+                    await stream.do_handshake()
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    return
+            try:
+                if (head := await read_head(stream)) is None:
+                    return
+                address = self._access.check_forwarded(head, address)
+                request = await self._answer(stream, head, local)
+            except HttpError as error:
+                log.info("refused", address=str(address), status=error.status, reason=error.reason)
+                await respond_error(stream, error)
+        if request is None or in_time.cancelled_caught:
+            return
+        await self._connect(nursery, stream, request, address, deadline)
+
+    async def _answer(self, stream: trio.abc.Stream, head: Head, local: Address) -> WebSocketRequest | None:
+        """Answer a plain request, or return the WebSocket request.
+
+        Raises:
+            HttpError: it is neither.
+        """
+        if head.path == "/health" and not head.wants_upgrade:
+            now = trio.current_time()
+            status, content = health(
+                self._broker, uptime=now - self._started, now=now, connections=len(self._connections)
+            )
+            await respond_json(stream, status, content)
+            return None
+        request = check_websocket(head)
+        self._access.check_origin(head, loopback=local.is_loopback)
+        return request
+
+    async def _connect(
+        self,
+        nursery: trio.Nursery,
+        stream: trio.abc.Stream,
+        request: WebSocketRequest,
+        address: Address,
+        deadline: float,
+    ) -> None:
+        try:
+            with self._admission.enter_from(address, trio.current_time()):
+                with trio.CancelScope(deadline=deadline) as in_time:
+                    socket = await accept_socket(
+                        nursery, stream, request.key, request.subprotocol, self._config.inbound
+                    )
+                if in_time.cancelled_caught:
+                    return
+                connection = Connection(
+                    self._broker, socket, request.endpoint, request.encoding, self._config.connection()
+                )
+                await self._serve_connection(connection, request, address)
+        except HttpError as error:
+            log.info("refused", address=str(address), status=error.status, reason=error.reason)
+            with trio.move_on_at(deadline):
+                await respond_error(stream, error)
+        except SocketClosed:
+            return
+
+    async def _serve_connection(self, connection: Connection, request: WebSocketRequest, address: Address) -> None:
+        name = f"c{next(self._ids)}"
+        self._connections[name] = connection
+        log.info("connected", connection=name, address=str(address))
+        if self._ending is not None:
+            connection.end(self._ending)
+        try:
+            await connection.serve(self._hello(name), request.query)
+        finally:
+            del self._connections[name]
+            self._changed.unpark_all()
+            ending = connection.ending
+            log.info(
+                "disconnected",
+                connection=name,
+                code=int(ending.code) if ending else None,
+                reason=ending.reason if ending else "closed by the peer",
+            )
+
+    def _hello(self, name: str) -> Connected:
+        config, codec = self._config, self._broker.codec
+        return Connected(
+            connection_id=name,
+            protocol=1,
+            timestamp_unit=codec.unit,
+            heartbeat_interval=config.heartbeat.interval,
+            heartbeat_timeout=config.heartbeat.timeout,
+            datasets=tuple(
+                DatasetOffer(
+                    dataset=dataset.info.name,
+                    asset_class=dataset.info.asset_class,
+                    epoch=dataset.epoch,
+                    channels=tuple(dataset.info.channels),
+                    frequencies=tuple(dataset.info.frequencies),
+                )
+                for dataset in self._broker.datasets.values()
+            ),
+            limits={
+                "requestBytes": config.inbound.message_bytes,
+                "symbolsPerRequest": config.requests.symbols,
+                "topics": config.requests.topics,
+                "requestsPerSecond": int(config.requests.rate),
+            },
+            timestamp=codec.timestamp(self._broker.wall_clock()),
+        )

@@ -1,0 +1,149 @@
+"""The composition root: sources, broker, listeners and connections, and the end in two stages."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+
+import trio
+
+from datafye_trio.broker import Broker, Dataset, SourceState
+from datafye_trio.errors import EventError, ServerClosedError
+from datafye_trio.model import Event
+from datafye_trio.protocol import BASE_PATH, Codec, Ending
+from datafye_trio.server.config import ServerConfig
+from datafye_trio.server.listeners import open_listeners, tls_context
+from datafye_trio.server.reception import LOOPBACK, Reception
+from datafye_trio.sources import Program, Source
+from datafye_trio.wire import MemoryStream, data_frame, memory_transport
+
+__all__ = ["Server"]
+
+
+class Server:
+    """A running server; made by `open_server`, which also ends it."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        sources: Sequence[Source],
+        *,
+        wall_clock: Callable[[], int] = time.time_ns,
+        new_epoch: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
+        self.config = config
+        self.port = 0
+        self.source_crashed = trio.Event()
+        """Set once any source has crashed."""
+        self._broker = Broker(
+            config.broker(), Codec(config.timestamp_unit), data_frame, wall_clock=wall_clock, new_epoch=new_epoch
+        )
+        for source in sources or (Program(),):
+            self._broker.add(source).on_stop = self._source_stopped
+        self._tls = tls_context(config)
+        self._reception = Reception(config, self._broker, self._tls)
+        self._stopping = False
+        self._listening = trio.CancelScope()
+        self._feeding = trio.CancelScope()
+        self._nursery: trio.Nursery | None = None
+
+    # What a program does with it.
+
+    @property
+    def url(self) -> str:
+        """The base URL, such as `ws://localhost:8080/datafye-ws/v1`; channels are paths below it."""
+        host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+        return f"{'wss' if self._tls else 'ws'}://{host}:{self.port}{BASE_PATH}"
+
+    async def publish(self, events: Event | Sequence[Event], *, dataset: str | None = None) -> None:
+        """Publish one event or a sequence to a dataset (default: the first); waits for room in the broker.
+
+        Cancel-safe for up to 1,024 events: cancelled, it has published all of them or none.
+
+        Raises:
+            EventError: an event is malformed (a NaN, say); none of the call was published.
+            ServerClosedError: the server has stopped.
+        """
+        await self._dataset(dataset).publish(events)
+
+    def publish_nowait(self, events: Event | Sequence[Event], *, dataset: str | None = None) -> None:
+        """As `publish`, for at most 1,024 events, without waiting.
+
+        Raises:
+            trio.WouldBlock: there is no room; nothing was published.
+            EventError, ServerClosedError: as `publish`.
+        """
+        self._dataset(dataset).publish_nowait(events)
+
+    def cancel_source(self, dataset: str) -> None:
+        """Stop the source of a dataset; its subscribers keep their connections, `/health` says so.
+
+        Raises:
+            EventError: there is no such dataset.
+        """
+        self._dataset(dataset).cancel()
+
+    def connect(self) -> MemoryStream:
+        """A connection in memory, without sockets: the client's end, on which a WebSocket handshake is expected.
+
+        Raises:
+            ServerClosedError: the server has stopped.
+        """
+        self._check_running()
+        assert self._nursery is not None  # noqa: S101 -- open_server hands a server out only after start()
+        client, server = memory_transport()
+        self._nursery.start_soon(self._reception.serve, server, LOOPBACK, LOOPBACK)
+        return client
+
+    # What open_server does with it.
+
+    async def start(self, nursery: trio.Nursery, *, listen: bool) -> None:
+        """Start sources, fan-out and listeners in a nursery; returns when connections are accepted.
+
+        Raises:
+            ConfigurationError: the port is in use, or the host is none of this machine's.
+        """
+        self._nursery = nursery
+        if listen:
+            listeners = await open_listeners(self.config.host, self.config.port)
+            self.port = listeners[0].socket.getsockname()[1]
+            nursery.start_soon(self._listen, listeners, nursery)
+        await nursery.start(self._feed)
+
+    async def stop(self, ending: Ending) -> None:
+        """Stop in two stages: no new connections or events and a close to all, then wait for the outboxes to empty.
+
+        Returns when every connection has ended; give it a deadline, after which the nursery is to be cancelled.
+        """
+        self._stopping = True
+        self._listening.cancel()
+        self._feeding.cancel()
+        self._broker.flush()
+        self._reception.end_all(ending)
+        await self._reception.wait_empty()
+
+    async def _feed(self, task_status: trio.TaskStatus[None]) -> None:
+        with self._feeding:
+            await self._broker.run(task_status)
+
+    async def _listen(self, listeners: list[trio.SocketListener], nursery: trio.Nursery) -> None:
+        with self._listening:
+            await trio.serve_listeners(self._reception.serve_socket, listeners, handler_nursery=nursery)
+
+    def _dataset(self, name: str | None) -> Dataset:
+        self._check_running()
+        datasets = self._broker.datasets
+        if name is None:
+            return next(iter(datasets.values()))
+        if name not in datasets:
+            raise EventError(f"unknown dataset {name!r}: this server has {', '.join(datasets)}")
+        return datasets[name]
+
+    def _check_running(self) -> None:
+        if self._stopping:
+            raise ServerClosedError("the server has stopped")
+
+    def _source_stopped(self, dataset: Dataset) -> None:
+        if dataset.state is SourceState.CRASHED:
+            self.source_crashed.set()
