@@ -1,0 +1,30 @@
+"""Datafye's streaming market data API on Trio: a server, and the words that it speaks.
+
+Everything public is here: `from datafye_trio import open_server, ServerConfig, Synthetic, Trade`.
+"""
+
+from datafye_trio.errors import (
+    ConfigurationError, DatafyeError, EventError, RequestError, ServerClosedError, SourceError,
+)  # fmt: skip
+from datafye_trio.model import (
+    AssetClass, Bar, Channel, DatasetInfo, Ema, Event, Frequency, Halt, Line, Position, Quote, Resume, Sma, TopicKey,
+    Trade,
+)  # fmt: skip
+from datafye_trio.protocol import CloseCode, Data, ErrorCode, Message, decode_message
+from datafye_trio.server import AccessConfig, ConnectionLimits, Server, ServerConfig, open_server
+from datafye_trio.server.config import HeartbeatConfig, InboundLimits, OutboxLimits, RequestLimits, RingLimits
+from datafye_trio.sources import (
+    Program, Publisher, Replay, ReplayConfig, Source, Synthetic, SyntheticConfig, SyntheticMarket,
+)  # fmt: skip
+from datafye_trio.version import __version__
+
+__all__ = [
+    "open_server", "Server", "ServerConfig", "AccessConfig", "ConnectionLimits", "HeartbeatConfig", "InboundLimits",
+    "OutboxLimits", "RequestLimits", "RingLimits",
+    "Quote", "Trade", "Bar", "Line", "Sma", "Ema", "Halt", "Resume", "Event",
+    "AssetClass", "Channel", "Frequency", "DatasetInfo", "TopicKey", "Position",
+    "Source", "Publisher", "Synthetic", "SyntheticConfig", "SyntheticMarket", "Replay", "ReplayConfig", "Program",
+    "CloseCode", "ErrorCode", "Message", "Data", "decode_message",
+    "DatafyeError", "ConfigurationError", "EventError", "RequestError", "ServerClosedError", "SourceError",
+    "__version__",
+]  # fmt: skip
