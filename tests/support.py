@@ -96,10 +96,11 @@ class RawClient:
         head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
         first, *rest = head.decode().split("\r\n")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in rest)}
-        while len(self.buffer) < int(headers.get("content-length", 0)):
+        size = int(headers.get("content-length", 0))
+        while len(self.buffer) < size:
             self.buffer += await self.stream.receive_some(65_536)
-        status = int(first.split()[1])
-        return status, headers, self.buffer.decode() if status != 101 else ""
+        body, self.buffer = self.buffer[:size].decode(), self.buffer[size:]
+        return int(first.split()[1]), headers, body
 
     async def frame(self) -> tuple[int, bytes]:
         """The next frame: opcode and payload. (-1, b"") when the stream has ended."""

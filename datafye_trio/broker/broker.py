@@ -95,14 +95,17 @@ class Broker:
             while True:
                 await self._fan_out(await self._receive.receive())
 
-    def flush(self) -> None:
-        """Hand out what was published but not yet passed on. For the end, when `run` is cancelled."""
-        while True:
-            try:
-                batch = self._receive.receive_nowait()
-            except trio.WouldBlock:
-                return
-            self._pass([batch])
+    def cancel_sources(self) -> None:
+        """Stop every source."""
+        for dataset in self.datasets.values():
+            dataset.cancel()
+
+    async def settle(self) -> None:
+        """Wait until all that was published is handed out. Cancel-safe.
+
+        For the end: emptying the channel from outside would overtake a batch that `run` was already given.
+        """
+        await self.wait_for(lambda: not self._queued)
 
     # What a dataset's publisher calls.
 

@@ -7,6 +7,7 @@ at once, the writer finishes the frame under way (and, when draining, what the o
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 import attrs
 import trio
@@ -16,12 +17,17 @@ from datafye_trio.connection.handler import Handler
 from datafye_trio.connection.heartbeat import HeartbeatConfig, Heartbeats
 from datafye_trio.connection.limits import RequestLimits
 from datafye_trio.connection.writer import Writer
+from datafye_trio.logs import get_logger
 from datafye_trio.protocol import (
     CloseCode, Connected, Encoding, Ending, Endpoint, Heartbeat, Session, State, Trigger,
 )  # fmt: skip
 from datafye_trio.wire import Opcode, ServerSocket, SocketClosed, frame
 
 __all__ = ["Connection", "ConnectionConfig"]
+
+log = get_logger("connection")
+_CANCELLED_SECONDS: Final = 0.5
+"""How long a cancelled connection takes to tell its peer: cancelling means soon."""
 
 
 @attrs.frozen
@@ -68,12 +74,13 @@ class Connection:
         return self._session.ending
 
     async def serve(self, connected: Connected, query: dict[str, object]) -> None:
-        """Serve until the connection has ended; then it is closed. Cancelled, it is reset at once.
+        """Serve until the connection has ended; then it is closed. Cancelled, the peer gets 1001 if that is quick.
 
         Args:
             connected: the first message.
             query: the subscription that the URL asks for, empty for none.
         """
+        cancelled = True
         try:
             self._subscriber.outbox.express(partial(self._frame, connected))
             if query:
@@ -82,10 +89,23 @@ class Connection:
                 nursery.start_soon(self._read)
                 nursery.start_soon(self._watch)
                 nursery.start_soon(self._write, nursery.cancel_scope)
+            cancelled = False
+        except* Exception as bugs:
+            log.error("connection failed", exc_info=bugs)
+            self.end(Ending(CloseCode.INTERNAL_ERROR, "the server failed: reconnect"))
+            cancelled = False
         finally:
             self._broker.remove(self._subscriber)
-            await self._socket.close(self._session.ending, self._config.close_seconds)
-            self._session.step(Trigger.GONE)
+            await self._close(cancelled=cancelled)
+
+    async def _close(self, *, cancelled: bool) -> None:
+        """The one way out. Cancelled from outside, the peer is still told, if that is quick."""
+        if cancelled:
+            self.end(Ending(CloseCode.GOING_AWAY, "the server shuts down"))
+        seconds = _CANCELLED_SECONDS if cancelled else self._config.close_seconds
+        with trio.CancelScope(shield=cancelled, deadline=trio.current_time() + seconds):
+            await self._socket.close(self._session.ending, seconds)
+        self._session.step(Trigger.GONE)
 
     def end(self, ending: Ending) -> None:
         """Decide to close; later decisions are not heard. Sync, so that the broker may call it in a pass."""

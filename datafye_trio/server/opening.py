@@ -19,8 +19,6 @@ from datafye_trio.sources import Source
 __all__ = ["open_server"]
 
 _SHUTDOWN: Final = Ending(CloseCode.GOING_AWAY, "the server shuts down", drain=True)
-_CANCELLED_SECONDS: Final = 0.5
-"""How long a cancelled server takes to tell its clients: cancelling means soon."""
 
 
 class open_server(AbstractAsyncContextManager[Server]):  # noqa: N801 -- reads as the call that it is
@@ -76,7 +74,8 @@ class open_server(AbstractAsyncContextManager[Server]):  # noqa: N801 -- reads a
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._server is not None and self._nursery is not None  # noqa: S101, PT018 -- set by __aenter__
-        seconds = _CANCELLED_SECONDS if isinstance(error, trio.Cancelled) else self._config.drain_seconds
+        # Cancelled means soon: each connection is cancelled as well, and tells its peer by itself.
+        seconds = 0.0 if isinstance(error, trio.Cancelled) else self._config.drain_seconds
         with trio.CancelScope(shield=True, deadline=trio.current_time() + seconds):
             await self._server.stop(_SHUTDOWN)
         self._nursery.cancel_scope.cancel()
@@ -87,19 +86,18 @@ class open_server(AbstractAsyncContextManager[Server]):  # noqa: N801 -- reads a
         try:
             await self._manager.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
         except BaseExceptionGroup as group:
-            ours = list(_others(group, error))
+            # Leaf by leaf: taking cancellations out of a group makes it anew, so a body's own group is not itself here.
+            own = {id(leaf) for leaf in _leaves(error)} if error is not None else set()
+            ours = [leaf for leaf in _leaves(group) if id(leaf) not in own and not isinstance(leaf, trio.Cancelled)]
             if len(ours) == 1:
                 raise ours[0] from None
             if ours:
                 raise BaseExceptionGroup("several tasks of the server failed", ours) from None
 
 
-def _others(group: BaseExceptionGroup[BaseException], body: BaseException | None) -> Iterator[BaseException]:
-    """What is in a group beside the body's own error and cancellations, both of which go on by themselves."""
-    for error in group.exceptions:
-        if error is body or isinstance(error, trio.Cancelled):
-            continue
-        if isinstance(error, BaseExceptionGroup):
-            yield from _others(error, body)
-        else:
-            yield error
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

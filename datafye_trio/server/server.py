@@ -118,8 +118,9 @@ class Server:
         """
         self._stopping = True
         self._listening.cancel()
+        self._broker.cancel_sources()
+        await self._broker.settle()
         self._feeding.cancel()
-        self._broker.flush()
         self._reception.end_all(ending)
         await self._reception.wait_empty()
 
