@@ -17,7 +17,7 @@ class Program:
         name: the dataset's name on the wire.
         asset_class: stocks or crypto.
         channels: the channels that the program is going to publish on.
-        symbols: a closed list in normalised spelling, or None (any well-formed symbol) where it is not known beforehand.
+        symbols: a closed list in normalised spelling; None: any well-formed symbol will do.
     """
 
     def __init__(

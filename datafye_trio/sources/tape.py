@@ -6,8 +6,8 @@ from typing import Final
 
 __all__ = ["venue_mic"]
 
-# Letters: the participant ids of the two consolidated tapes, as in the CTA "CTS/CQS Multicast Output" and the UTP "UTDF/UQDF"
-# specifications (and NYSE's Daily TAQ, which writes Q for Nasdaq on tape C, T on tapes A and B). MICs: ISO 10383.
+# Letters: the participant ids of the two consolidated tapes, as in the CTA's "CTS/CQS Multicast Output" and the UTP's
+# "UTDF/UQDF" specifications (and NYSE's Daily TAQ, where Nasdaq is Q on tape C and T on the others). MICs: ISO 10383.
 # D is FINRA, whose facilities (FINN, FINC, FINY, XADF) the letter alone does not tell apart: the operating MIC is all
 # that is known. E and S are the tapes themselves, not venues, and have no MIC: they stay letters, as do unknown ones.
 _MICS: Final = {

@@ -1,0 +1,101 @@
+"""What the tests of sources share: a publisher that only notes, and the sample data."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+import trio
+
+from datafye_trio.model import Event
+
+START_NS = 1_760_000_000_000_000_000
+SAMPLES = Path(__file__).resolve().parents[2] / "../shared/data"
+
+
+class NotingPublisher:
+    """Notes every batch with the time it came at, in seconds since the publisher was made.
+
+    `before` is awaited at the start of each publish, to stall it; after `stop_after` events the source is cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[float, list[Event]]] = []
+        self.rooms = 0
+        self.asked_topics: list[int] = []
+        self.subscribed = trio.Event()
+        self.before: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+        self.stop_after = 10**9
+        self._count = 0
+        self._scope = trio.CancelScope()
+        self._began = trio.current_time()
+
+    @property
+    def events(self) -> list[Event]:
+        return [event for _, batch in self.batches for event in batch]
+
+    @property
+    def arrivals(self) -> list[float]:
+        """When each event came."""
+        return [time for time, batch in self.batches for _ in batch]
+
+    async def publish(self, events: Event | Sequence[Event]) -> None:
+        await self.before()
+        batch = list(events) if isinstance(events, Sequence) else [events]
+        self.batches.append((trio.current_time() - self._began, batch))
+        self._count += len(batch)
+        if self._count >= self.stop_after:
+            self._scope.cancel()
+
+    async def room(self) -> None:
+        self.rooms += 1
+        await trio.lowlevel.checkpoint()
+
+    async def wait_subscribed(self, topics: int) -> None:
+        self.asked_topics.append(topics)
+        await self.subscribed.wait()
+
+    def now_ns(self) -> int:
+        return START_NS
+
+    async def drive(self, source, *, seconds: float = 1e9, stop_after: int = 10**9) -> None:
+        """Run a source until it ends, until `seconds` have passed, or until so many events came."""
+        self.stop_after = stop_after
+        with trio.move_on_after(seconds), self._scope:
+            await source.run(self)
+
+
+@pytest.fixture
+async def publisher() -> NotingPublisher:
+    return NotingPublisher()
+
+
+@pytest.fixture
+def start_ns() -> int:
+    return START_NS
+
+
+@pytest.fixture
+def sample() -> Callable[[str], Path]:
+    """The folder of one set of the sample data; skips the test where it is not there."""
+
+    def find(name: str) -> Path:
+        folder = SAMPLES / name
+        if not folder.is_dir():
+            pytest.skip(f"the sample data is not here: {name}")
+        return folder
+
+    return find
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Write a small text file below a fresh folder."""
+
+    def make(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return make
