@@ -1,7 +1,7 @@
 """The load client of the benchmarks: raw sockets in one process, an epoll loop that counts every frame it gets.
 
 Run by scripts/bench.py with: PORT PATH CLIENTS LAST REQUEST. It writes `ready` when all have subscribed, and at the end
-one JSON object: frames, bytes and seconds from the first frame to the last, and whether each client's last `seq` is LAST.
+one JSON object: frames, bytes, seconds from the first frame to the last, and whether each client ended at LAST.
 """
 
 from __future__ import annotations

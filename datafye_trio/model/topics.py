@@ -42,7 +42,7 @@ class Frequency(StrEnum):
 
 @attrs.frozen
 class DatasetInfo:
-    """What a dataset offers. `symbols` is None where they are not known beforehand: then any well-formed one will do."""
+    """What a dataset offers. `symbols` is None where they are not known beforehand: any well-formed one will do."""
 
     name: str
     asset_class: AssetClass

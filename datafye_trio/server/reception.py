@@ -1,4 +1,4 @@
-"""Every transport that comes in: an HTTP answer, or a connection until it ends. Nothing that a peer does leaves here."""
+"""Every transport that comes in: an HTTP answer, or a connection to its end. Nothing that a peer does leaves here."""
 
 from __future__ import annotations
 

@@ -1,0 +1,76 @@
+"""A real process that is stopped (SIGSTOP) while it reads: it is cut, and its neighbours lose nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+import trio
+from support import RawClient, quote, upgrade_head
+
+from datafye_trio import ServerConfig, open_server
+
+WS = "/datafye-ws/v1/stocks/live/quotes"
+MESSAGES = 120_000
+READER = """
+import sys
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+with connect(sys.argv[1], compression=None) as ws:
+    ws.send('{"action":"subscribe","symbols":["AAPL"]}')
+    ws.recv(), ws.recv()
+    print("ready", flush=True)
+    try:
+        while True:
+            ws.recv()
+    except ConnectionClosed as closed:
+        print(closed.rcvd.code if closed.rcvd else 1006, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop a process")
+async def test_a_stopped_process_is_cut_and_its_neighbours_lose_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="datafye_trio")
+    async with open_server(ServerConfig(port=0)) as server:
+        stopped = await trio.lowlevel.open_process(
+            [sys.executable, "-c", READER, f"ws://127.0.0.1:{server.port}{WS}"], stdout=subprocess.PIPE
+        )
+        assert stopped.stdout is not None
+        seen: list[list[int]] = [[], []]
+        with trio.fail_after(60):
+            assert b"ready" in await stopped.stdout.receive_some()
+            async with trio.open_nursery() as nursery:
+                for numbers in seen:
+                    await nursery.start(_read, server.port, numbers)
+                stopped.send_signal(signal.SIGSTOP)
+                for start in range(0, MESSAGES, 1_000):
+                    await server.publish([quote(n=start + n) for n in range(1_000)])
+                    # At the pace of the readers: it is the stopped one that is to fall behind, not they.
+                    while min(map(len, seen)) < start - 4_000:
+                        await trio.sleep(0.001)
+            assert [numbers == list(range(1, MESSAGES + 1)) for numbers in seen] == [True, True]
+            while not [r for r in caplog.records if r.message == "disconnected" and r.code == 4008]:  # noqa: ASYNC110
+                await trio.sleep(0.05)  # the log is all that can be seen of it from here
+            stopped.send_signal(signal.SIGCONT)
+            left = b""
+            while data := await stopped.stdout.receive_some():
+                left += data
+            assert left.strip() in (b"4008", b"1006")
+            await stopped.wait()
+
+
+async def _read(port: int, numbers: list[int], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        client = RawClient(stream)
+        await stream.send_all(upgrade_head(WS))
+        assert (await client.http_answer())[0] == 101
+        await client.message()
+        await client.ask(action="subscribe", symbols=["AAPL"])
+        task_status.started()
+        while len(numbers) < MESSAGES:
+            message = json.loads((await client.frame())[1])
+            if message["type"] == "quote":
+                numbers.append(message["seq"])

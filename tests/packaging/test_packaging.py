@@ -1,0 +1,77 @@
+"""The distribution: what is in the wheel and the sdist, and that the wheel works in a clean environment."""
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from datafye_trio.version import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = f"datafye_trio-{__version__}"
+
+
+def pip(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel (built from the sdist, as a release is) and the sdist.
+
+    Without a package index there is no build backend, so the tests are skipped; a build that fails although the
+    index gives the backend out is a failure.
+    """
+    folder = tmp_path_factory.mktemp("distributions")
+    backend = pip("download", "--quiet", "--no-deps", "--dest", folder / "backend", "hatchling")
+    if backend.returncode != 0:
+        pytest.skip(f"the package index cannot be reached: {backend.stderr.strip().splitlines()[-1]}")
+    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
+    built = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder
+
+
+def test_wheel_holds_the_package_and_nothing_else(distributions: Path) -> None:
+    with zipfile.ZipFile(distributions / f"{NAME}-py3-none-any.whl") as wheel:
+        names = set(wheel.namelist())
+        metadata = wheel.read(f"{NAME}.dist-info/METADATA").decode()
+    assert {name.partition("/")[0] for name in names} == {"datafye_trio", f"{NAME}.dist-info"}
+    assert {"datafye_trio/py.typed", f"{NAME}.dist-info/licenses/LICENSE"} <= names
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "datafye_trio").rglob("*.py")}
+    assert {name for name in names if name.endswith(".py")} == modules
+    assert f"\nVersion: {__version__}\n" in metadata
+    assert "\nRequires-Python: >=3.11\n" in metadata
+
+
+def test_sdist_holds_what_builds_and_tests_it(distributions: Path) -> None:
+    with tarfile.open(distributions / f"{NAME}.tar.gz") as sdist:
+        names = {name.removeprefix(f"{NAME}/") for name in sdist.getnames()}
+    here = Path(__file__).relative_to(ROOT).as_posix()
+    assert {"pyproject.toml", "README.md", "LICENSE", "datafye_trio/py.typed", "scripts/test", here} <= names
+    assert not {name for name in names if name.startswith(("/", "..", ".venv"))}
+
+
+def test_wheel_works_in_a_clean_environment(distributions: Path, tmp_path: Path) -> None:
+    clean = tmp_path / "clean"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", clean], check=True)
+    python = clean / "bin" / "python"
+    wheel = distributions / f"{NAME}-py3-none-any.whl"
+    installed = pip("--python", python, "install", "--quiet", "--no-compile", wheel)
+    assert installed.returncode == 0, installed.stderr
+
+    def output_of(*command: str | Path) -> str:
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    where = "import datafye_trio; print(datafye_trio.__version__, datafye_trio.__file__)"
+    version, _, module = output_of(python, "-I", "-c", where).partition(" ")
+    assert version == __version__
+    assert Path(module).is_relative_to(clean)
+    assert __version__ in output_of(clean / "bin" / "datafye-trio", "--version").split()
+    assert __version__ in output_of(python, "-m", "datafye_trio", "--version").split()
