@@ -24,7 +24,8 @@ def imports(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            names = [node.module or ""] if node.module != "datafye_trio" else [f"datafye_trio.{a.name}" for a in node.names]
+            whole = node.module == "datafye_trio"
+            names = [f"datafye_trio.{alias.name}" for alias in node.names] if whole else [node.module or ""]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         else:

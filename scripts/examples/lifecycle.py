@@ -62,7 +62,7 @@ def main(url: str = URL, symbol: str = "AAPL") -> None:
 
         step("5. disconnect")
         client.close(1000, "done")
-        print(f"closed with {client.protocol.close_code} {client.protocol.close_reason}")
+        print(f"closed with {client.close_code} {client.close_reason}")
 
 
 if __name__ == "__main__":

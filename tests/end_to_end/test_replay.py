@@ -5,36 +5,17 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import WAIT, serving
 from websockets.sync.client import connect
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 BTCUSDT = DATA / "crypto_btcusdt_binance_spot_20240808"
 XXX = DATA / "equity_xxx_taq_20180102"
-WAIT = 30
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the recorded ticks are not on this machine")
-
-
-@contextmanager
-def serving(*arguments: str) -> Iterator[str]:
-    """A `datafye-trio serve` process on a free port; its base URL."""
-    command = [sys.executable, "-m", "datafye_trio", "serve", "--port", "0", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line.startswith("listening on ws://localhost:"), line
-            yield line.removeprefix("listening on ").strip()
-        finally:
-            process.terminate()
-            assert process.wait(WAIT) == 0
 
 
 def receive(url: str, request: dict[str, Any], count: int) -> list[dict[str, Any]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import trio
@@ -31,9 +33,31 @@ with connect(sys.argv[1], compression=None) as ws:
 """
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop a process")
-async def test_a_stopped_process_is_cut_and_its_neighbours_lose_nothing(caplog: pytest.LogCaptureFixture) -> None:
+class Cuts(logging.Handler):
+    """Sets `cut` when the server logs that it closed a connection with 4008."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cut = trio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() == "disconnected" and getattr(record, "code", None) == 4008:
+            self.cut.set()
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[Cuts]:
+    """Listens to the server's log, which is all that can be seen of a cut from here."""
     caplog.set_level("INFO", logger="datafye_trio")
+    logger, handler = logging.getLogger("datafye_trio.server"), Cuts()
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system cannot stop a process")
+async def test_a_stopped_process_is_cut_and_its_neighbours_lose_nothing(log: Cuts) -> None:
+    progress = trio.lowlevel.ParkingLot()
     async with open_server(ServerConfig(port=0)) as server:
         stopped = await trio.lowlevel.open_process(
             [sys.executable, "-c", READER, f"ws://127.0.0.1:{server.port}{WS}"], stdout=subprocess.PIPE
@@ -44,16 +68,15 @@ async def test_a_stopped_process_is_cut_and_its_neighbours_lose_nothing(caplog: 
             assert b"ready" in await stopped.stdout.receive_some()
             async with trio.open_nursery() as nursery:
                 for numbers in seen:
-                    await nursery.start(_read, server.port, numbers)
+                    await nursery.start(_read, server.port, numbers, progress)
                 stopped.send_signal(signal.SIGSTOP)
                 for start in range(0, MESSAGES, 1_000):
                     await server.publish([quote(n=start + n) for n in range(1_000)])
                     # At the pace of the readers: it is the stopped one that is to fall behind, not they.
                     while min(map(len, seen)) < start - 4_000:
-                        await trio.sleep(0.001)
+                        await progress.park()
             assert [numbers == list(range(1, MESSAGES + 1)) for numbers in seen] == [True, True]
-            while not [r for r in caplog.records if r.message == "disconnected" and r.code == 4008]:  # noqa: ASYNC110
-                await trio.sleep(0.05)  # the log is all that can be seen of it from here
+            await log.cut.wait()
             stopped.send_signal(signal.SIGCONT)
             left = b""
             while data := await stopped.stdout.receive_some():
@@ -62,7 +85,12 @@ async def test_a_stopped_process_is_cut_and_its_neighbours_lose_nothing(caplog: 
             await stopped.wait()
 
 
-async def _read(port: int, numbers: list[int], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+async def _read(
+    port: int,
+    numbers: list[int],
+    progress: trio.lowlevel.ParkingLot,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
         client = RawClient(stream)
         await stream.send_all(upgrade_head(WS))
@@ -74,3 +102,5 @@ async def _read(port: int, numbers: list[int], task_status: trio.TaskStatus[None
             message = json.loads((await client.frame())[1])
             if message["type"] == "quote":
                 numbers.append(message["seq"])
+                if not len(numbers) % 500:
+                    progress.unpark_all()

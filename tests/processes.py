@@ -1,0 +1,25 @@
+"""Real processes for the few tests that need one: a server on a free port, ended in good order."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+WAIT = 30
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[str]:
+    """A `datafye-trio serve` process on a free port; gives its base URL, and checks that it ends with exit 0."""
+    command = [sys.executable, "-m", "datafye_trio", "serve", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("listening on ws://localhost:"), line
+            yield line.removeprefix("listening on ").strip()
+        finally:
+            process.terminate()
+            assert process.wait(WAIT) == 0

@@ -1,0 +1,147 @@
+"""Every block of the README is true: JSON is sent and compared with what comes, Python is run.
+
+A comment before a block says what it is: `connect: PATH`, `send`, `receive` (the next message that is no snapshot) or
+`receive: TYPE`, `run`, `example: NAME` (a client program; its host names are mapped to a local server).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datafye_trio import Synthetic, SyntheticConfig
+from processes import WAIT, serving
+from support import START_NS, RawClient, memory_server
+from trio.testing import MockClock
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+BASE = "/datafye-ws/v1"
+BLOCKS = [
+    (found["what"], found["body"] or "")
+    for found in re.finditer(
+        r"<!-- (?P<what>(?:connect|send|receive|run|example)\b[^>]*?) -->\n(?:```\w+\n(?P<body>.*?)```)?", README, re.DOTALL
+    )
+]
+PROGRAMS = {what.removeprefix("example: "): body for what, body in BLOCKS if what.startswith("example: ")}
+EXACT = {"type", "code", "id", "field", "dataset", "assetClass", "channels", "channel", "symbols", "total", "retryable"}
+
+
+def check_shape(expected: Any, got: Any, name: str = "") -> None:
+    """The same keys in the same order, the same types, and the same values where they do not depend on the moment."""
+    if name in EXACT:
+        assert got == expected, name
+    elif isinstance(expected, dict):
+        if name in ("quotes", "trades"):  # of positions: any of the symbols
+            assert expected.keys() <= got.keys()
+            got = {key: got[key] for key in expected}
+        assert list(got) == list(expected), name
+        for key, value in expected.items():
+            check_shape(value, got[key], key)
+    elif isinstance(expected, list):
+        assert isinstance(got, list), name
+        for one, other in zip(expected, got, strict=True):
+            check_shape(one, other, name)
+    elif isinstance(expected, int | float) and not isinstance(expected, bool):
+        assert isinstance(got, int | float), name
+    else:
+        assert type(got) is type(expected), name
+
+
+async def test_every_json_block_is_what_goes_over_the_wire(autojump_clock: MockClock) -> None:
+    config = SyntheticConfig(seed=7, rate=50.0, start_ns=START_NS)
+    checked = 0
+    async with memory_server(None, [Synthetic(config)]) as server:
+        client = None
+        for what, body in BLOCKS:
+            if what.startswith("connect: "):
+                client = await RawClient.connect(server, BASE + what.removeprefix("connect: "))
+                first = await client.message()
+                if body:
+                    check_shape(json.loads(body), first)
+                    checked += 1
+            elif what == "send":
+                assert client is not None
+                await client.send_text(body.strip())
+                checked += 1
+            elif what.startswith("receive"):
+                assert client is not None
+                expected = json.loads(body)
+                message = await client.message()
+                while message.get("snapshot") or (":" in what and message["type"] != expected["type"]):
+                    message = await client.message()
+                check_shape(expected, message)
+                checked += 1
+    assert checked == README.count("```json")
+
+
+@pytest.mark.parametrize("code", [body for what, body in BLOCKS if what == "run"], ids=["embedded", "deterministic"])
+def test_programs_without_a_server_run(code: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=WAIT, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+PRELUDE = """
+import re, sys
+import websockets.sync.client as client
+real = client.connect
+client.connect = lambda url, **more: real(re.sub("^wss?://[^/]+", sys.argv[1], url), **more)
+"""
+ENDINGS = {
+    "reconnect": """
+seen = []
+def handle(message):
+    seen.append(message["type"])
+    if message["type"] == "quote":
+        if seen.count("connected") == 2:
+            print("reconnected")
+            sys.exit(0)
+        raise OSError("cut")
+follow(handle)
+""",
+}
+EXPECTED = {"reconnect": 1, "buffer": 5, "quotes": 3, "channels": 2}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_example_runs(name: str) -> None:
+    with serving("--rate", "500") as url:
+        origin = url.removesuffix(BASE).replace("localhost", "127.0.0.1")
+        done = subprocess.run(
+            [sys.executable, "-c", PRELUDE + PROGRAMS[name] + ENDINGS.get(name, ""), origin],
+            capture_output=True, text=True, timeout=WAIT, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) >= EXPECTED[name]
+
+
+def test_the_lifecycle_example_prints_the_frames_of_all_five_steps() -> None:
+    script = ROOT / "scripts" / "examples" / "lifecycle.py"
+    with serving("--rate", "500") as url:
+        done = subprocess.run(
+            [sys.executable, str(script), f"{url}/stocks/live/quotes".replace("localhost", "127.0.0.1"), "MSFT"],
+            capture_output=True, text=True, timeout=WAIT, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    steps = done.stdout.split("\n# ")
+    assert [step[:2] for step in steps[1:]] == ["1.", "2.", "3.", "4.", "5."]
+    for step, frame in zip(steps[1:], ("connected", "subscribed", "quote", "unsubscribed", "closed with 1000"), strict=True):
+        assert frame in step
+    gone = subprocess.run(
+        [sys.executable, str(script), "ws://127.0.0.1:9/"], capture_output=True, text=True, timeout=WAIT, check=False
+    )
+    assert gone.returncode == 1
+    assert len(gone.stderr.splitlines()) == 1
+
+
+def test_every_block_is_checked() -> None:
+    shown = README.count("```json") + README.count("```python")
+    assert shown == sum(bool(body) for _, body in BLOCKS)
