@@ -4,17 +4,42 @@ Everything public is here: `from datafye_trio import open_server, ServerConfig, 
 """
 
 from datafye_trio.errors import (
-    ConfigurationError, DatafyeError, EventError, RequestError, ServerClosedError, SourceError,
+    ConfigurationError,
+    DatafyeError,
+    EventError,
+    RequestError,
+    ServerClosedError,
+    SourceError,
 )  # fmt: skip
 from datafye_trio.model import (
-    AssetClass, Bar, Channel, DatasetInfo, Ema, Event, Frequency, Halt, Line, Position, Quote, Resume, Sma, TopicKey,
+    AssetClass,
+    Bar,
+    Channel,
+    DatasetInfo,
+    Ema,
+    Event,
+    Frequency,
+    Halt,
+    Line,
+    Position,
+    Quote,
+    Resume,
+    Sma,
+    TopicKey,
     Trade,
 )  # fmt: skip
 from datafye_trio.protocol import CloseCode, Data, ErrorCode, Message, decode_message
 from datafye_trio.server import AccessConfig, ConnectionLimits, Server, ServerConfig, open_server
 from datafye_trio.server.config import HeartbeatConfig, InboundLimits, OutboxLimits, RequestLimits, RingLimits
 from datafye_trio.sources import (
-    Program, Publisher, Replay, ReplayConfig, Source, Synthetic, SyntheticConfig, SyntheticMarket,
+    Program,
+    Publisher,
+    Replay,
+    ReplayConfig,
+    Source,
+    Synthetic,
+    SyntheticConfig,
+    SyntheticMarket,
 )  # fmt: skip
 from datafye_trio.version import __version__
 

@@ -19,7 +19,7 @@ from datafye_trio.broker.outbox import Budget, Outbox, OutboxLimits
 from datafye_trio.broker.ring import RingLimits, RingStore
 from datafye_trio.broker.subscriber import Subscriber
 from datafye_trio.broker.topic import Topic
-from datafye_trio.errors import ConfigurationError, SourceError
+from datafye_trio.errors import ConfigurationError
 from datafye_trio.model import Event
 from datafye_trio.protocol import Codec, Encoding
 from datafye_trio.sources import BATCH, Source
@@ -116,6 +116,7 @@ class Broker:
             await self._send.send(batch)
         except trio.Cancelled:
             self._queued -= 1
+            self.notify()  # settle() and room() count it
             raise
 
     def publish_nowait(self, batch: Batch) -> None:
@@ -147,7 +148,10 @@ class Broker:
     # What a connection calls.
 
     def subscriber(self, encoding: Encoding, on_full: Callable[[], None]) -> Subscriber:
-        """A new client. Give it back with `remove`."""
+        """A new client. Give it back with `remove`.
+
+        `on_full` is called in the midst of a pass: it may decide to end the client, but must not `remove` it there.
+        """
         outbox = Outbox(self.config.outbox, self.budget, on_full=on_full, on_room=self.notify)
         subscriber = Subscriber(outbox, encoding, self._render)
         self._subscribers.add(subscriber)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,10 @@ class Dataset:
 
     async def publish(self, events: Event | Sequence[Event]) -> None:
         """See `datafye_trio.sources.Publisher.publish`."""
-        for batch in self._batches(events):
+        batches = self._batches(events)
+        if not batches:
+            await trio.lowlevel.checkpoint()
+        for batch in batches:
             await self._broker.publish((self, batch))
 
     def publish_nowait(self, events: Event | Sequence[Event]) -> None:
@@ -68,7 +71,7 @@ class Dataset:
             EventError: an event is malformed, or there are too many for one call.
             trio.WouldBlock: the broker has no room; nothing was published.
         """
-        batches = list(self._batches(events))
+        batches = self._batches(events)
         if len(batches) > 1:
             raise EventError(f"publish_nowait takes at most {BATCH} events at once")
         for batch in batches:
@@ -101,11 +104,12 @@ class Dataset:
             with self._scope:
                 await self._source.run(self)
             self._stopped(SourceState.ENDED, "cancelled" if self._scope.cancelled_caught else "the data has ended")
-        except SourceError as error:
-            self._stopped(SourceState.CRASHED, str(error))
-        except Exception as error:  # noqa: BLE001 -- a user's source may raise anything, also an exception group
-            log.error("source crashed", dataset=self.info.name, exc_info=True)
-            self._stopped(SourceState.CRASHED, f"{type(error).__name__}: {error}")
+        # except*, since a source with a nursery of its own raises groups, and when cancelled with Cancelled among them.
+        except* Exception as crash:
+            errors = _leaves(crash)
+            if not all(isinstance(error, SourceError) for error in errors):
+                log.exception("source crashed", dataset=self.info.name)
+            self._stopped(SourceState.CRASHED, "; ".join(map(_sentence, errors)))
 
     def cancel(self) -> None:
         """Stop the source; subscribers keep their connections."""
@@ -120,20 +124,20 @@ class Dataset:
         log.info("source stopped", dataset=self.info.name, state=state.value, why=why)
         self.on_stop(self)
 
-    def _batches(self, events: Event | Sequence[Event]) -> Iterable[Sequence[Event]]:
+    def _batches(self, events: Event | Sequence[Event]) -> list[list[Event]]:
         # A copy: the caller may go on to change its list while the batch waits.
         checked = list(events) if isinstance(events, Sequence) else [events]
         for event in checked:
-            if (event.__class__, getattr(event, "symbol", None)) not in self._routes:
-                self._route(event)
             check_event(event)
+            if (event.__class__, event.symbol) not in self._routes:
+                self._route(event)
         return [checked[start : start + BATCH] for start in range(0, len(checked), BATCH)]
 
     def _route(self, event: Event) -> tuple[Topic, ...]:
         channels = channels_of(event, self.info)
         try:
             symbol = normalise_symbol(event.symbol, self.info.asset_class)
-        except (ValueError, AttributeError) as error:
+        except ValueError as error:
             raise EventError(f"{event}: {error}") from None
         if symbol != event.symbol:
             raise EventError(f"{event.symbol!r} is not in normal form: publish it as {symbol!r}")
@@ -144,3 +148,15 @@ class Dataset:
             topic.pinned = True
         self._routes[type(event), symbol] = topics
         return topics
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    """The exceptions of a group, however deep."""
+    found: list[Exception] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def _sentence(error: Exception) -> str:
+    return str(error) if isinstance(error, SourceError) else f"{type(error).__name__}: {error}"

@@ -7,6 +7,7 @@ subscribed to the same of the touched topics share one chunk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from typing import TypeAlias
 
@@ -27,7 +28,8 @@ class _Pass:
 
     def __init__(self, encode: Encode) -> None:
         self._encode = encode
-        self.messages: list[tuple[Topic, Event, int]] = []
+        self.places: list[tuple[Topic, int]] = []
+        self.events: list[Event] = []
         self.json: list[bytes] = []
         self.touched: dict[Topic, list[int]] = {}
         self._packed: dict[int, bytes] = {}
@@ -35,8 +37,9 @@ class _Pass:
     def add(self, topic: Topic, event: Event) -> None:
         topic.seq = seq = topic.seq + 1
         topic.latest = event
-        self.touched.setdefault(topic, []).append(len(self.messages))
-        self.messages.append((topic, event, seq))
+        self.touched.setdefault(topic, []).append(len(self.events))
+        self.places.append((topic, seq))
+        self.events.append(event)
         # JSON is always made, since the ring keeps it; MessagePack only where a client wants it.
         self.json.append(self._encode(topic, event, seq, "json"))
 
@@ -53,19 +56,12 @@ class _Pass:
             indices = sorted(chain.from_iterable(self.touched[topic] for topic in topics))
         return list(self._split(indices, self.frames(indices, encoding)))
 
-    def spans(self, indices: Sequence[int]) -> Iterable[tuple[Topic, int, int]]:
-        """The topics of a chunk, with the first and last `seq` of each."""
-        found: dict[Topic, tuple[int, int]] = {}
-        for index in indices:
-            topic, _, seq = self.messages[index]
-            found[topic] = (found[topic][0] if topic in found else seq, seq)
-        return [(topic, first, last) for topic, (first, last) in found.items()]
-
     def _split(self, indices: Sequence[int], frames: Sequence[bytes]) -> Iterable[Chunk]:
         # Halving costs one join too many now and then; adding up sizes one by one would cost Python time a message.
         data = b"".join(frames)
         if len(data) <= CHUNK_BYTES or len(frames) == 1:
-            yield Chunk(data, len(frames), lambda: self.spans(indices))
+            # A chunk may wait for seconds: it holds on to the places only, not to the frames and events of the pass.
+            yield Chunk(data, len(frames), partial(_spans, self.places, indices))
             return
         middle = len(frames) // 2
         yield from self._split(indices[:middle], frames[:middle])
@@ -73,9 +69,18 @@ class _Pass:
 
     def _packed_frame(self, index: int) -> bytes:
         if index not in self._packed:
-            topic, event, seq = self.messages[index]
-            self._packed[index] = self._encode(topic, event, seq, "msgpack")
+            topic, seq = self.places[index]
+            self._packed[index] = self._encode(topic, self.events[index], seq, "msgpack")
         return self._packed[index]
+
+
+def _spans(places: Sequence[tuple[Topic, int]], indices: Sequence[int]) -> Iterable[tuple[Topic, int, int]]:
+    """The topics of a chunk, with the first and last `seq` of each."""
+    found: dict[Topic, tuple[int, int]] = {}
+    for index in indices:
+        topic, seq = places[index]
+        found[topic] = (found[topic][0] if topic in found else seq, seq)
+    return [(topic, first, last) for topic, (first, last) in found.items()]
 
 
 def fan_out(events: Iterable[tuple[tuple[Topic, ...], Event]], encode: Encode, now: float) -> int:
@@ -91,9 +96,9 @@ def fan_out(events: Iterable[tuple[tuple[Topic, ...], Event]], encode: Encode, n
         for topic in topics:
             work.add(topic, event)
     for topic, indices in work.touched.items():
-        topic.ring.append(now, work.messages[indices[0]][2], work.frames(indices, "json"))
+        topic.ring.append(now, work.places[indices[0]][1], work.frames(indices, "json"))
     _hand_out(work)
-    return len(work.messages)
+    return len(work.events)
 
 
 def _hand_out(work: _Pass) -> None:
@@ -103,7 +108,7 @@ def _hand_out(work: _Pass) -> None:
             if delivery is None:
                 reached.setdefault(subscriber, []).append(topic)
             else:
-                subscriber.latest.offer(topic, work.messages[indices[-1]][1], len(indices), delivery)
+                subscriber.latest.offer(topic, work.events[indices[-1]], len(indices), delivery)
     shared: dict[tuple[object, ...], list[Chunk]] = {}
     for subscriber, topics in reached.items():
         key = (subscriber.encoding, *topics)

@@ -48,41 +48,55 @@ class Latest:
         self._outbox = outbox
         self._render = render
         self._open: LatestBatch | None = None
+        self._queued: dict[Topic, int] = {}
+        """The `seq` of the last slot of a topic in the batches whose markers are still in the outbox."""
+        self._unpaced: dict[Topic, int] = {}
+        """Queued slots up to this `seq` do not wait for their rate: an answer about their topic follows them."""
         self._waiting: dict[Topic, Slot] = {}
-        """Slots whose marker has passed but whose topic was sent too recently (maxRate)."""
+        """Slots whose marker has passed but whose topic was sent too recently (maxRate); older than any queued one."""
         self._due: dict[Topic, float] = {}
 
     def offer(self, topic: Topic, event: Event, count: int, delivery: Delivery) -> None:
         """Note `count` new messages of a topic, of which `event` (with the topic's `seq`) is the last."""
-        if slot := self._waiting.get(topic):
+        if topic not in self._queued and (slot := self._waiting.get(topic)):
             slot.event, slot.seq, slot.skipped = event, topic.seq, slot.skipped + count
             return
-        if self._open is None:
-            self._open = LatestBatch()
-            self._outbox.put(Chunk(b"", latest=self._open))
-        if slot := self._open.slots.get(topic):
+        slots = self._batch().slots
+        if slot := slots.get(topic):
             slot.event, slot.seq, slot.skipped = event, topic.seq, slot.skipped + count
         else:
-            self._open.slots[topic] = Slot(event, topic.seq, count - 1, delivery.interval)
+            slots[topic] = Slot(event, topic.seq, count - 1, delivery.interval)
+        self._queued[topic] = topic.seq
 
     def seal(self) -> None:
         """Start a new marker with the next message: what comes now must not overtake the answer that goes out next."""
         self._open = None
 
     def release(self, topic: Topic) -> None:
-        """The topic's options change: what waits for its rate is due at once."""
+        """The topic's options change: what waits goes out ahead of the answer and of what follows it."""
         self._due.pop(topic, None)
+        if topic not in self._queued and (slot := self._waiting.pop(topic, None)):
+            self._batch().slots[topic] = slot
+            self._queued[topic] = slot.seq
+        self._unpace(topic)
 
     def forget(self, topic: Topic) -> None:
-        """The topic is unsubscribed: what waits for its rate is never sent (it is conflated away)."""
+        """The topic is unsubscribed: what waits for its rate is not sent, what is queued goes out before the answer."""
         self._waiting.pop(topic, None)
         self._due.pop(topic, None)
+        self._unpace(topic)
 
     def open_batch(self, batch: LatestBatch) -> None:
         """The writer has come to a batch's marker."""
         if batch is self._open:
             self._open = None
         for topic, slot in batch.slots.items():
+            if slot.seq <= self._unpaced.get(topic, 0):
+                self._due.pop(topic, None)
+                slot.interval = 0.0
+            if self._queued[topic] == slot.seq:
+                del self._queued[topic]
+                self._unpaced.pop(topic, None)
             if earlier := self._waiting.get(topic):
                 slot.skipped += earlier.skipped + 1
             self._waiting[topic] = slot
@@ -104,3 +118,13 @@ class Latest:
             if slot.interval:
                 self._due[topic] = now + slot.interval
         return frames
+
+    def _batch(self) -> LatestBatch:
+        if self._open is None:
+            self._open = LatestBatch()
+            self._outbox.put(Chunk(b"", latest=self._open))
+        return self._open
+
+    def _unpace(self, topic: Topic) -> None:
+        if topic in self._queued:
+            self._unpaced[topic] = self._queued[topic]

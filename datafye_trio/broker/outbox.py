@@ -1,15 +1,18 @@
 """Between the broker and a connection's writer: one bounded channel of chunks, and a policy for the day it is full.
 
 The broker never waits here; every method but `next` is sync and so atomic. A trio channel bounds only items, so the
-outbox also counts messages, bytes and the age of its oldest chunk. Answers to requests travel in the channel, in
-order with the data, because `unsubscribed` must not be followed by data that was queued before it; only heartbeats
-and pongs overtake (`express`).
+outbox also counts messages, bytes and the age of its oldest chunk. The writer never waits on the channel of chunks
+itself: a chunk would be handed straight to it, where `drop_oldest` can no longer reach it, and the gap of a later chunk
+would overtake it. It waits on a second channel, the bell, which holds one token. Answers to requests travel in the
+channel, in order with the data, because `unsubscribed` must not be followed by data that was queued before it; only
+heartbeats and pongs overtake (`express`).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
@@ -96,12 +99,12 @@ class Outbox:
         self._on_full = on_full
         self._on_room = on_room
         self._send, self._receive = trio.open_memory_channel[Chunk](limits.messages)
-        # Dropping the oldest takes it from the reading end, whose owner is the writer: hence a clone.
-        self._drop = self._receive.clone()
+        self._ring, self._bell = trio.open_memory_channel[None](1)
+        self._times: deque[float] = deque()
+        """The trio time at which each waiting chunk was put."""
         self._express: deque[Callable[[], bytes]] = deque()
         self._held: deque[Chunk | Gaps] = deque()
-        self._times: deque[float] = deque()
-        self._messages = self._bytes = self._dropped = 0
+        self._messages = self._bytes = self._held_bytes = self._dropped = 0
         self._moved = trio.current_time()
         self._closed = False
 
@@ -114,18 +117,18 @@ class Outbox:
         if self._closed:
             return
         now = trio.current_time()
-        if not self._fits(chunk, now):
-            if self.limits.policy == "disconnect":
-                self.close()
-                self._on_full()
-                return
-            self._make_room(chunk, now)
         if not self._times:
-            self._moved = now
+            self._moved = now  # and not once dropping has emptied it: that is no reading
+        if not self._fits(chunk, now) and not self._make_room(chunk, now):
+            self.close()
+            self._on_full()
+            return
         self._times.append(now)
         self._messages += chunk.messages
         self._charge(len(chunk.data))
         self._send.send_nowait(chunk)
+        with suppress(trio.WouldBlock):  # it rings already
+            self._ring.send_nowait(None)
 
     def express(self, make: Callable[[], bytes]) -> None:
         """Have the writer send `make()` before anything that waits; it is called when it is written."""
@@ -148,8 +151,10 @@ class Outbox:
         self._closed = True
         self._express.clear()
         self._held.clear()
-        self._times.clear()
-        self._messages = 0
+        while self._times:
+            self._times.popleft()
+            self._receive.receive_nowait()
+        self._messages = self._held_bytes = 0
         self._charge(-self._bytes)
         self._on_room()
 
@@ -168,18 +173,18 @@ class Outbox:
 
     async def next(self) -> Chunk:
         """Wait for a chunk and take it. Cancel-safe: a cancelled call has taken nothing."""
-        chunk = await self._receive.receive()
-        self._took(chunk)
+        if self._times:
+            await trio.lowlevel.checkpoint()
+        while (chunk := self.next_nowait()) is None:
+            await self._bell.receive()
         return chunk
 
     def next_nowait(self) -> Chunk | None:
         """Take a chunk if there is one."""
-        try:
-            chunk = self._receive.receive_nowait()
-        except trio.WouldBlock:
+        if not self._times:
             return None
-        self._took(chunk)
-        return chunk
+        self._moved = trio.current_time()
+        return self._pop()
 
     def take_express(self) -> list[bytes]:
         """Take what overtakes the rest, made now."""
@@ -191,16 +196,17 @@ class Outbox:
         """Take what stands in place of dropped chunks: gaps, and the answers that stood between them."""
         held = list(self._held)
         self._held.clear()
+        self._charge(-self._held_bytes)
+        self._held_bytes = 0
         return held
 
-    def _took(self, chunk: Chunk) -> None:
-        if self._closed and not self._times:
-            return  # emptied by close() meanwhile
+    def _pop(self) -> Chunk:
         self._times.popleft()
+        chunk = self._receive.receive_nowait()
         self._messages -= chunk.messages
         self._charge(-len(chunk.data))
-        self._moved = trio.current_time()
         self._on_room()
+        return chunk
 
     def _charge(self, size: int) -> None:
         self._bytes += size
@@ -213,28 +219,34 @@ class Outbox:
 
     def _fits(self, chunk: Chunk, now: float) -> bool:
         size = len(chunk.data)
-        if not self._times:
+        if not self._times and not self._held_bytes:
             return self._budget.used + size <= self._budget.limit
         return (
             len(self._times) < self.limits.messages
             and self._messages + chunk.messages <= self.limits.messages
             and self._bytes + size <= self.limits.bytes
             and self._budget.used + size <= self._budget.limit
-            and now - self._times[0] <= self.limits.seconds
+            and self._age(now) <= self.limits.seconds
         )
 
-    def _make_room(self, chunk: Chunk, now: float) -> None:
+    def _make_room(self, chunk: Chunk, now: float) -> bool:
+        if self.limits.policy == "disconnect":
+            return False
         while self._times and not self._fits(chunk, now):
             self._drop_first()
+        # Answers are not dropped: those to a client that asks and asks without reading fill the outbox by themselves.
+        size = len(chunk.data)
+        return not self._held_bytes or (
+            self._bytes + size <= self.limits.bytes and self._budget.used + size <= self._budget.limit
+        )
 
     def _drop_first(self) -> None:
-        chunk = self._drop.receive_nowait()
-        moved = self._moved
-        self._took(chunk)
-        self._moved = moved  # dropping is not reading
+        chunk = self._pop()
         if not chunk.messages:
             if chunk.data or chunk.latest:
                 self._held.append(chunk)
+                self._held_bytes += len(chunk.data)
+                self._charge(len(chunk.data))
             return
         self._dropped += chunk.messages
         if not (self._held and isinstance(self._held[-1], dict)):

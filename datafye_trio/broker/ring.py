@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 import attrs
@@ -22,7 +23,7 @@ _SEGMENT_OVERHEAD: Final = 400
 
 @attrs.frozen
 class RingLimits:
-    """How far back a topic can be resumed: at least `seconds` and at least `messages`, within `bytes` for all topics."""
+    """How far back a topic can be resumed: `seconds` and at least `messages`, within `bytes` for all topics."""
 
     seconds: float = 60.0
     messages: int = 1_000
@@ -106,9 +107,11 @@ class Ring:
         """The frames of every message after `seq`, oldest first; None if some of them are gone."""
         if (self._segments[0].first if self._segments else self._next) > seq + 1:
             return None
-        found: list[bytes] = []
+        # From the newest back, since a client mostly lacks little; turned round once, since inserting at the front is
+        # quadratic in the segments.
+        found: list[list[bytes]] = []
         for segment in reversed(self._segments):
             if segment.first + len(segment.frames) - 1 <= seq:
                 break
-            found[:0] = segment.frames[max(0, seq + 1 - segment.first) :]
-        return found
+            found.append(segment.frames[max(0, seq + 1 - segment.first) :])
+        return list(chain.from_iterable(reversed(found)))

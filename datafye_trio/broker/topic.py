@@ -17,7 +17,7 @@ __all__ = ["Board", "BoardKey", "Topic", "Wildcard"]
 
 
 class BoardKey(NamedTuple):
-    """What tells the boards of one dataset apart: bars of each frequency, final or running, are sequences of their own."""
+    """What tells the boards of one dataset apart: bars of each frequency, final or running, are numbered apart."""
 
     channel: Channel
     frequency: Frequency | None = None

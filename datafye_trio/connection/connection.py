@@ -19,7 +19,15 @@ from datafye_trio.connection.limits import RequestLimits
 from datafye_trio.connection.writer import Writer
 from datafye_trio.logs import get_logger
 from datafye_trio.protocol import (
-    CloseCode, Connected, Encoding, Ending, Endpoint, Heartbeat, Session, State, Trigger,
+    CloseCode,
+    Connected,
+    Encoding,
+    Ending,
+    Endpoint,
+    Heartbeat,
+    Session,
+    State,
+    Trigger,
 )  # fmt: skip
 from datafye_trio.wire import Opcode, ServerSocket, SocketClosed, frame
 
@@ -84,7 +92,7 @@ class Connection:
         try:
             self._subscriber.outbox.express(partial(self._frame, connected))
             if query:
-                self._judge(self._handler.handle_fields({"action": "subscribe", **query}, self._session))
+                self._judge(self._handler.handle_fields({**query, "action": "subscribe"}, self._session))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._read)
                 nursery.start_soon(self._watch)

@@ -14,8 +14,23 @@ from datafye_trio.connection.subscribing import Subscribing
 from datafye_trio.errors import RequestError
 from datafye_trio.logs import get_logger
 from datafye_trio.protocol import (
-    CloseCode, Ending, Endpoint, ErrorCode, ErrorReply, ListSubscriptions, Ping, Pong, PongReply, Request, Session,
-    Start, Subscribe, Unsubscribe, find_id, parse_json, parse_msgpack, parse_request,
+    CloseCode,
+    Ending,
+    Endpoint,
+    ErrorCode,
+    ListSubscriptions,
+    Ping,
+    Pong,
+    PongReply,
+    Request,
+    Session,
+    Start,
+    Subscribe,
+    Unsubscribe,
+    find_id,
+    parse_json,
+    parse_msgpack,
+    parse_request,
 )  # fmt: skip
 
 __all__ = ["Handler"]

@@ -11,7 +11,14 @@ from datafye_trio.broker import Board, BoardKey, Broker, Dataset
 from datafye_trio.errors import RequestError
 from datafye_trio.model import AssetClass, Channel, Frequency
 from datafye_trio.protocol import (
-    Endpoint, ErrorCode, Subscribe, Unsubscribe, normalise_symbol, parse_asset_class, parse_channel, parse_frequency,
+    Endpoint,
+    ErrorCode,
+    Subscribe,
+    Unsubscribe,
+    normalise_symbol,
+    parse_asset_class,
+    parse_channel,
+    parse_frequency,
 )  # fmt: skip
 
 __all__ = ["ALL", "Selection", "find_dataset", "select"]

@@ -16,8 +16,16 @@ from datafye_trio.connection.selection import ALL, Selection, find_dataset, sele
 from datafye_trio.errors import RequestError
 from datafye_trio.model import Channel
 from datafye_trio.protocol import (
-    Endpoint, ErrorCode, ListSubscriptions, Subscribe, Subscribed, SubscriptionGroup, SubscriptionList, Unsubscribe,
-    Unsubscribed, normalise_symbol,
+    Endpoint,
+    ErrorCode,
+    ListSubscriptions,
+    Subscribe,
+    Subscribed,
+    SubscriptionGroup,
+    SubscriptionList,
+    Unsubscribe,
+    Unsubscribed,
+    normalise_symbol,
 )  # fmt: skip
 
 __all__ = ["Subscribing"]

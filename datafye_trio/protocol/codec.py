@@ -2,12 +2,14 @@
 
 `type` comes first, no spaces, absent optionals are left out. Dicts are made by functions that cattrs generates,
 msgspec writes them: given attrs classes directly, msgspec would ignore the renames, sort `type` last and write None
-as null. Times are nanoseconds inside; a server configured to `us` or `ms` divides on the way out.
+as null. Times of events are nanoseconds inside; a server configured to `us` or `ms` divides on the way out. Times of
+all other messages are in that unit from the start (`Codec.timestamp`): `pong` brings them back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import NoneType
 from typing import Any, Final, Literal, TypeAlias
 
 import cattrs
@@ -28,7 +30,6 @@ TimestampUnit: TypeAlias = Literal["ns", "us", "ms"]
 NS_PER_UNIT: Final[dict[TimestampUnit, int]] = {"ns": 1, "us": 1_000, "ms": 1_000_000}
 _TIMES: Final = ("timestamp", "exchangeTimestamp", "trfTimestamp", "datetime")
 _CONVERTER: Final = make_converter()
-_ENVELOPE: Final = frozenset({"type", "dataset", "assetClass", "seq", "stream", "snapshot", "conflated"})
 
 
 class Codec:
@@ -48,7 +49,7 @@ class Codec:
     def encode(self, message: Message, encoding: Encoding = "json") -> bytes:
         """The payload of a message that is no data."""
         cls = type(message)
-        return self._write[encoding]({"type": self._names[cls]} | self._scaled(self._to_dict[cls](message)))
+        return self._write[encoding]({"type": self._names[cls], **self._to_dict[cls](message)})
 
     def data_dict(self, event: Event, dataset: str, asset_class: str, seq: int) -> dict[str, Any]:
         """The plain form of a live data message, ready for `write`; `snapshot` and `conflated` may be added to it."""
@@ -66,7 +67,7 @@ class Codec:
         return self._write[encoding](fields)
 
     def timestamp(self, time_ns: int) -> int:
-        """A time in this codec's unit, as `pong` brings it back."""
+        """A time in this codec's unit, for the messages that are no events."""
         return time_ns // self._divisor
 
     def _scaled(self, fields: dict[str, Any]) -> dict[str, Any]:
@@ -103,21 +104,20 @@ def decode_message(payload: str | bytes, encoding: Encoding = "json") -> Message
 
 
 def _decode_data(fields: dict[str, Any], cls: type[Event]) -> Data:
-    envelope = {name: fields[name] for name in _ENVELOPE if name in fields}
     # An event that happens to have a field of the envelope's name would be ambiguous; none has.
     event: Event = _CONVERTER.structure(fields, cls)
     return Data(
         event=event,
-        dataset=_typed(envelope, "dataset", str),
-        asset_class=_typed(envelope, "assetClass", str),
-        seq=envelope.get("seq"),
-        stream=envelope.get("stream"),
-        snapshot=bool(envelope.get("snapshot", False)),
-        conflated=envelope.get("conflated"),
+        dataset=_typed(fields, "dataset", str),
+        asset_class=_typed(fields, "assetClass", str),
+        seq=_typed(fields, "seq", int, NoneType),
+        stream=_typed(fields, "stream", str, int, NoneType),
+        snapshot=_typed(fields, "snapshot", bool, NoneType) or False,
+        conflated=_typed(fields, "conflated", int, NoneType),
     )
 
 
-def _typed(envelope: dict[str, Any], name: str, cls: type[Any]) -> Any:
-    if type(value := envelope.get(name)) is not cls:
+def _typed(fields: dict[str, Any], name: str, *kinds: type[Any]) -> Any:
+    if type(value := fields.get(name)) not in kinds:
         raise ValueError(f"{name} is missing or of the wrong type")
     return value

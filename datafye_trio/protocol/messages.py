@@ -42,7 +42,7 @@ class Connected:
 
 @attrs.frozen
 class Subscribed:
-    """What was accepted of a subscribe. `positions`: for each channel and symbol the last `seq` before it, 0 if none."""
+    """What was accepted of a subscribe. `positions`: by channel and symbol the last `seq` before it, 0 if none."""
 
     dataset: str
     asset_class: str

@@ -10,7 +10,7 @@ import cattrs
 
 from datafye_trio.errors import RequestError
 from datafye_trio.protocol.codes import ErrorCode
-from datafye_trio.protocol.converters import fields_of, make_converter
+from datafye_trio.protocol.converters import fields_of, make_converter, wire_name
 from datafye_trio.protocol.session import ACTIONS
 
 __all__ = [
@@ -147,17 +147,18 @@ def parse_request(fields: dict[str, Any], *, history: bool) -> tuple[Request, tu
     Raises:
         RequestError: UNKNOWN_ACTION, or INVALID_MESSAGE with the `field` that is wrong.
     """
-    fields = dict(fields)
+    # null is how many languages write an option that is not set.
+    fields = {name: value for name, value in fields.items() if value is not None}
     action = _take_action(fields, history=history)
     known = _FIELDS[action]
     for one, many in (("symbol", "symbols"), ("channel", "channels")):
         if many in known and one in fields and one not in known:
             text = fields.pop(one)
+            if not isinstance(text, str):
+                raise RequestError(ErrorCode.INVALID_MESSAGE, f"{one} must be a text", field=one)
             fields.setdefault(many, [text])
     if fields.get("symbols") == "*":
         fields["symbols"] = ["*"]
-    # null is how many languages write an option that is not set.
-    fields = {name: value for name, value in fields.items() if value is not None}
     request = _structure(fields, _CLASSES[action])
     _check(request)
     return request, tuple(sorted(name[:40] for name in fields if name not in known))
@@ -189,17 +190,19 @@ def _take_action(fields: dict[str, Any], *, history: bool) -> str:
 def _structure(fields: dict[str, Any], cls: type[R]) -> R:
     try:
         return _CONVERTER.structure(fields, cls)
-    except cattrs.BaseValidationError as group:
+    except cattrs.ClassValidationError as group:
         name, why = _first_fault(group)
         raise RequestError(ErrorCode.INVALID_MESSAGE, f"{name} {why}", field=name) from None
 
 
-def _first_fault(group: cattrs.BaseValidationError) -> tuple[str, str]:
+def _first_fault(group: cattrs.ClassValidationError) -> tuple[str, str]:
     """The wire name of the first wrong field and what is wrong with it."""
     fault = group.exceptions[0]
     notes: list[str | cattrs.AttributeValidationNote] = getattr(fault, "__notes__", [])
-    name = next((note.name for note in notes if isinstance(note, cattrs.AttributeValidationNote)), "")
-    if isinstance(fault, cattrs.BaseValidationError):
+    name = next(
+        (wire_name(group.cl, note.name) for note in notes if isinstance(note, cattrs.AttributeValidationNote)), ""
+    )
+    if isinstance(fault, cattrs.ClassValidationError):
         inner, why = _first_fault(fault)
         return f"{name}.{inner}".strip("."), why
     if isinstance(fault, KeyError):

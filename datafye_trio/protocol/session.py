@@ -117,7 +117,7 @@ class Session:
         left = self._requests.take(now)
         if left >= 0:
             return True
-        return False if left > -self.GRACE else None
+        return False if left >= -self.GRACE else None
 
     def count_error(self, now: float) -> bool:
         """Note a request error; True when there were too many within the window."""

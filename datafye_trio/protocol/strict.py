@@ -49,11 +49,11 @@ def parse_msgpack(data: bytes) -> dict[str, Any]:
     """
     try:
         value = msgpack.unpackb(data, object_pairs_hook=_unique, strict_map_key=True, raw=False, timestamp=0)
-    except RecursionError:
+    except msgpack.StackError:
         raise _malformed(f"nested deeper than {MAX_DEPTH} levels") from None
-    # msgpack has no root class for its errors: StackError and FormatError are ValueErrors, the rest are these.
+    # msgpack has no root class for its errors: FormatError is a ValueError, the rest are these.
     except (ValueError, TypeError, KeyError, OverflowError, msgpack.UnpackException) as error:
-        raise _malformed(f"no MessagePack: {error or type(error).__name__}") from None
+        raise _malformed(f"no MessagePack: {str(error) or type(error).__name__}") from None
     return _sound_object(value)
 
 
@@ -83,9 +83,11 @@ _JSON: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_integer, p
 def _sound_object(value: object) -> dict[str, Any]:
     """Check what the decoders let through, without recursion."""
     level: list[object] = [value]
-    for _ in range(MAX_DEPTH):
+    for depth in range(MAX_DEPTH + 1):
         inner: list[object] = []
         for item in level:
+            if depth == MAX_DEPTH and isinstance(item, dict | list):
+                raise _malformed(f"nested deeper than {MAX_DEPTH} levels")
             if isinstance(item, dict):
                 for key in item:
                     _check_scalar(key)
@@ -95,10 +97,6 @@ def _sound_object(value: object) -> dict[str, Any]:
             else:
                 _check_scalar(item)
         level = inner
-        if not level:
-            break
-    else:
-        raise _malformed(f"nested deeper than {MAX_DEPTH} levels")
     if not isinstance(value, dict):
         raise RequestError(ErrorCode.INVALID_MESSAGE, 'send one object, such as {"action":"ping"}')
     return value

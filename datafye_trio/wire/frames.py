@@ -66,7 +66,7 @@ class FrameHead:
 
 
 class FrameScanner:
-    """Finds the frame heads in a stream of bytes, split anywhere. It checks nothing: that is the library's work above."""
+    """Finds the frame heads in a stream of bytes, split anywhere. It checks nothing: the library above does."""
 
     def __init__(self) -> None:
         self._head = bytearray()

@@ -64,6 +64,11 @@ class GuardStream(trio.abc.Stream):
         self._message_bytes = self._fragments = 0
 
     @property
+    def broken(self) -> bool:
+        """Whether a write was cut off: half a frame may be out, and nothing can follow it."""
+        return self._broken
+
+    @property
     def writable(self) -> bool:
         """Whether a frame can still be written whole."""
         return not (self._broken or self.close_sent)

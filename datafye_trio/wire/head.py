@@ -68,6 +68,10 @@ class HeadParser:
         Raises:
             HttpError: what came is no request that this server takes.
         """
+        # No more than the limit ever reaches h11, so that the answer does not depend on how the bytes were cut.
+        data, beyond = data[: MAX_HEAD_BYTES - self._size], data[MAX_HEAD_BYTES - self._size :]
+        if not data:  # to h11, no bytes would mean the end of the stream
+            raise _too_large()
         self._size += len(data)
         if not data.isascii():
             raise HttpError(400, "the request head must be plain ASCII")
@@ -75,19 +79,14 @@ class HeadParser:
             self._http.receive_data(data)
             event = self._http.next_event()
         except h11.RemoteProtocolError as error:
-            if error.error_status_hint == 431:
-                raise _too_large() from None
             raise HttpError(400, f"malformed HTTP: {error}") from None
         if event is h11.NEED_DATA:
-            if self._size > MAX_HEAD_BYTES:
+            if beyond:
                 raise _too_large()
             return None
         if not isinstance(event, h11.Request):
             raise HttpError(400, "malformed HTTP: no request")
-        rest = len(self._http.trailing_data[0])
-        if self._size - rest > MAX_HEAD_BYTES:
-            raise _too_large()
-        return _checked(event, early_data=rest > 0)
+        return _checked(event, early_data=bool(self._http.trailing_data[0] or beyond))
 
 
 def check_upgrade(head: Head) -> WebSocketOffer:

@@ -6,6 +6,9 @@ deadline) could be tested over it. Works under an autojump clock: no threads, no
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -13,6 +16,19 @@ import trio
 __all__ = ["MemoryStream", "memory_transport"]
 
 _CAPACITY: Final = 64 * 1024
+
+
+@contextmanager
+def _alone(lock: trio.Lock, otherwise: str) -> Iterator[None]:
+    """Refuse a second task, as sockets do, instead of letting it wait."""
+    try:
+        lock.acquire_nowait()
+    except trio.WouldBlock:
+        raise trio.BusyResourceError(otherwise) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Pipe:
@@ -40,13 +56,9 @@ class MemoryStream(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write all of `data`; waits while the peer's 64 KiB are full. Cancelled, part of it may have gone."""
-        try:
-            self._sending.acquire_nowait()
-        except trio.WouldBlock:
-            raise trio.BusyResourceError("another task is writing to this stream") from None
-        try:
-            self._check_writable()
+        with _alone(self._sending, "another task is writing to this stream"):
             await trio.lowlevel.checkpoint()
+            self._check_writable()
             rest = memoryview(data)
             while rest:
                 self._check_writable()
@@ -57,37 +69,33 @@ class MemoryStream(trio.abc.HalfCloseableStream):
                 self._out.buffer += rest[:room]
                 rest = rest[room:]
                 self._out.wake()
-        finally:
-            self._sending.release()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room, or the peer is gone."""
-        await trio.lowlevel.checkpoint()
-        while not self._closed and not self._out.reader_closed and len(self._out.buffer) >= _CAPACITY:
-            await self._out.changed.park()
+        with _alone(self._sending, "another task is writing to this stream"):
+            await trio.lowlevel.checkpoint()
+            while not self._closed and not self._out.reader_closed and len(self._out.buffer) >= _CAPACITY:
+                await self._out.changed.park()
+            if self._closed:
+                raise trio.ClosedResourceError("this stream was closed")
 
     async def send_eof(self) -> None:
         """Shut the write side; the peer reads what is there, then b""."""
-        if self._closed:
-            raise trio.ClosedResourceError("this stream was closed")
-        await trio.lowlevel.checkpoint()
-        self._out.writer_closed = True
-        self._out.wake()
+        with _alone(self._sending, "another task is writing to this stream"):
+            await trio.lowlevel.checkpoint()
+            if self._closed:
+                raise trio.ClosedResourceError("this stream was closed")
+            self._out.writer_closed = True
+            self._out.wake()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Up to `max_bytes` of what has come, b"" at the end. Cancel-safe."""
-        if max_bytes is not None and max_bytes < 1:
+        if max_bytes is not None and operator.index(max_bytes) < 1:
             raise ValueError("max_bytes must be at least 1")
-        try:
-            self._receiving.acquire_nowait()
-        except trio.WouldBlock:
-            raise trio.BusyResourceError("another task is reading from this stream") from None
-        try:
+        with _alone(self._receiving, "another task is reading from this stream"):
             await trio.lowlevel.checkpoint()
             while not self._closed and not self._in.buffer and not self._in.writer_closed:
                 await self._in.changed.park()
-        finally:
-            self._receiving.release()
         if self._closed:
             raise trio.ClosedResourceError("this stream was closed")
         data = bytes(self._in.buffer[:max_bytes])

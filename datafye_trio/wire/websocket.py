@@ -15,13 +15,11 @@ from datafye_trio.wire.guard import GuardStream, InboundLimits
 
 __all__ = ["ServerSocket", "SocketClosed", "accept_socket"]
 
-_DUE: Final = frozenset({CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_TEXT, CloseCode.TOO_BIG})
-"""Codes with which trio-websocket ends a connection without telling the peer."""
 _REASONS: Final = {
     CloseCode.PROTOCOL_ERROR: "the WebSocket protocol was broken",
     CloseCode.INVALID_TEXT: "a text message was not UTF-8",
-    CloseCode.TOO_BIG: "a message was too big",
 }
+"""Codes with which trio-websocket ends a connection without telling the peer."""
 _CHUNK: Final = 4_096
 """Bytes a read: larger ones let one flooding client hold up the others (measured: p99 of others 82 against 200 ms)."""
 
@@ -81,6 +79,8 @@ class ServerSocket:
         """
         polite = False
         try:
+            if self._guard.broken:
+                return  # half a frame may be out: only a reset can follow, and it frees what the kernel still holds
             with trio.move_on_after(seconds):
                 if ending is not None and self._guard.writable:
                     await self._guard.send_close(ending.code, ending.reason)
@@ -101,8 +101,10 @@ class ServerSocket:
                 await self.receive()
 
     async def _linger(self) -> None:
-        """Where the peer has not closed and the library no longer reads: closing with unread bytes would be a reset,
-        and the peer would never see our close frame."""
+        """Read on where the peer has not closed and the library no longer reads.
+
+        Closing with unread bytes would be a reset, and the peer would never see our close frame.
+        """
         if self._guard.peer_closed:
             return
         if isinstance(self._transport, trio.abc.HalfCloseableStream):
@@ -123,7 +125,7 @@ class ServerSocket:
     def _due(self, closed: ConnectionClosed) -> Ending | None:
         if self._guard.verdict is not None:
             return self._guard.verdict
-        if self._guard.close_sent or closed.reason is None or closed.reason.code not in _DUE:
+        if self._guard.close_sent or closed.reason is None or closed.reason.code not in _REASONS:
             return None
         code = CloseCode(closed.reason.code)
         return Ending(code, _REASONS[code])

@@ -6,11 +6,17 @@ import json
 
 import pytest
 import trio
-from datafye_trio import (
-    HeartbeatConfig, InboundLimits, OutboxLimits, RequestLimits, Server, ServerConfig,
-)  # fmt: skip
 from support import START_NS, RawClient, masked, memory_server, quote, trade
 from trio.testing import MockClock, wait_all_tasks_blocked
+
+from datafye_trio import (
+    HeartbeatConfig,
+    InboundLimits,
+    OutboxLimits,
+    RequestLimits,
+    Server,
+    ServerConfig,
+)  # fmt: skip
 
 QUOTES = "/datafye-ws/v1/stocks/live/quotes"
 
@@ -145,7 +151,7 @@ async def test_a_stalled_reader_gets_4008_or_a_reset_and_its_neighbours_lose_not
         assert all(into == list(range(1, 20_001)) for into in seen)
         # It read nothing: 64 KiB of whole frames, then half of one at which the write was given up.
         assert await stalled.closed() == (1006, "")
-    assert [record.code for record in caplog.records if record.message == "disconnected"][0] == 4008
+    assert next(record.code for record in caplog.records if record.message == "disconnected") == 4008
 
 
 async def test_a_reader_that_wakes_up_in_time_sees_4008_with_its_advice(autojump_clock: MockClock) -> None:

@@ -8,9 +8,10 @@ import subprocess
 
 import pytest
 import trio
-from datafye_trio import AccessConfig, ConnectionLimits, Program, ServerConfig, SourceError, open_server
 from support import RawClient, memory_server, upgrade_head
 from trio.testing import MockClock, wait_all_tasks_blocked
+
+from datafye_trio import AccessConfig, ConnectionLimits, Program, ServerConfig, SourceError, open_server
 
 WS = "/datafye-ws/v1/stocks/live/quotes"
 GET = "GET {} HTTP/1.1\r\nHost: localhost\r\n{}\r\n"
@@ -152,7 +153,7 @@ async def test_one_address_has_a_share(autojump_clock: MockClock, limits: Connec
         await RawClient.connect(server, WS)
         client = RawClient(server.connect())
         await client.stream.send_all(upgrade_head(WS))
-        status, headers, body = await client.http_answer()
+        status, _, body = await client.http_answer()
         assert (status, setting in body) == (503, True)
         await first.message()
         await first.close()

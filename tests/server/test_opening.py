@@ -10,12 +10,23 @@ from pathlib import Path
 import pytest
 import trio
 import trustme
-from datafye_trio import (
-    AccessConfig, ConfigurationError, EventError, HeartbeatConfig, OutboxLimits, Program, Quote, RingLimits,
-    ServerClosedError, ServerConfig, Synthetic, open_server,
-)  # fmt: skip
 from support import START_NS, RawClient, memory_server, quote, trade, upgrade_head
 from trio.testing import MockClock, wait_all_tasks_blocked
+
+from datafye_trio import (
+    AccessConfig,
+    ConfigurationError,
+    EventError,
+    HeartbeatConfig,
+    OutboxLimits,
+    Program,
+    Quote,
+    RingLimits,
+    ServerClosedError,
+    ServerConfig,
+    Synthetic,
+    open_server,
+)  # fmt: skip
 
 WS = "/datafye-ws/v1/stocks/live/quotes"
 
@@ -146,9 +157,9 @@ def test_unreadable_certificates_are_named(tmp_path: Path) -> None:
 async def test_publishing_refuses_nan_at_the_call_and_unknown_datasets(autojump_clock: MockClock) -> None:
     async with memory_server(None, [Program("A"), Program("B")]) as server:
         bad = Quote("AAPL", START_NS, float("nan"), 1, 2.0, 1)
-        with pytest.raises(EventError, match="NaN"):
+        with pytest.raises(EventError, match="nan"):
             await server.publish([quote(), bad])
-        with pytest.raises(EventError, match="NaN"):
+        with pytest.raises(EventError, match="nan"):
             server.publish_nowait(bad)
         with pytest.raises(EventError, match="A, B"):
             await server.publish(quote(), dataset="C")

@@ -1,0 +1,109 @@
+"""Joining and leaving: by name, by `*`, with exceptions, and what is left behind."""
+
+from __future__ import annotations
+
+from broker.kit import TRADES, Client, Rig, make_board, make_broker
+from support import quote, trade
+
+from datafye_trio.broker import Delivery
+
+
+def symbols(client: Client) -> list[str]:
+    return [topic.symbol for topic in client.subscriber.topics]
+
+
+async def test_joining_twice_changes_only_the_options() -> None:
+    client, board = Client(make_broker()), make_board()
+    topic, new = client.subscriber.include(board, "AAPL", None)
+    assert new
+    assert client.subscriber.include(board, "AAPL", Delivery(1.0)) == (topic, False)
+    assert topic.subscribers == {client.subscriber: Delivery(1.0)}
+    assert client.subscriber.include(board, "AAPL", None) == (topic, False)
+    assert topic.subscribers == {client.subscriber: None}
+
+
+async def test_leaving_what_was_not_joined_is_said() -> None:
+    client, board = Client(make_broker()), make_board()
+    assert not client.subscriber.leave(board.topic("AAPL"))
+    assert not client.subscriber.exclude(board, "AAPL")
+    assert not client.subscriber.exclude(board, "MSFT")
+    client.subscribe(board, "AAPL")
+    assert client.subscriber.exclude(board, "AAPL")
+    assert not client.subscriber.exclude(board, "AAPL")
+
+
+async def test_a_topic_that_only_a_subscriber_wished_for_goes_with_the_last_of_them() -> None:
+    broker, board = make_broker(), make_board()
+    first, second = Client(broker), Client(broker)
+    for client in (first, second):
+        client.subscribe(board, "NOBODY")
+    first.subscriber.exclude(board, "NOBODY")
+    assert list(board.topics) == ["NOBODY"]
+    second.subscriber.exclude(board, "NOBODY")
+    assert not board.topics
+
+
+async def test_everything_includes_symbols_that_appear_later(rig: Rig) -> None:
+    client = Client(rig.broker)
+    rig.quotes.topic("AAPL")
+    assert [topic.symbol for topic in client.subscriber.join_all(rig.quotes, None)] == ["AAPL"]
+    assert client.subscriber.join_all(rig.quotes, None) == []
+    await rig.publish(quote("MSFT"), trade("MSFT"), quote("AAPL"))
+    assert [(m["symbol"], m["type"], m["seq"]) for m in client.take()] == [("MSFT", "quote", 1), ("AAPL", "quote", 1)]
+
+
+async def test_a_symbol_left_by_name_stays_out_until_it_is_subscribed_again(rig: Rig) -> None:
+    client = Client(rig.broker)
+    client.subscriber.join_all(rig.quotes, None)
+    await rig.publish(quote("AAPL"))
+    assert client.subscriber.exclude(rig.quotes, "AAPL")
+    assert client.subscriber.exclude(rig.quotes, "LATER")
+    assert not client.subscriber.exclude(rig.quotes, "LATER")
+    await rig.publish(quote("AAPL"), quote("LATER"), quote("MSFT"))
+    assert [m["symbol"] for m in client.take()] == ["AAPL", "MSFT"]
+    client.subscribe(rig.quotes, "AAPL", "LATER")
+    await rig.publish(quote("AAPL"), quote("LATER"))
+    assert [(m["symbol"], m["seq"]) for m in client.take()] == [("AAPL", 3), ("LATER", 2)]
+
+
+async def test_subscribing_to_everything_again_takes_back_what_was_left_by_name(rig: Rig) -> None:
+    client = Client(rig.broker)
+    client.subscriber.join_all(rig.quotes, None)
+    client.subscriber.exclude(rig.quotes, "AAPL")
+    client.subscriber.join_all(rig.quotes, None)
+    await rig.publish(quote("AAPL"))
+    assert client.seqs() == [1]
+
+
+async def test_leaving_everything_but_some_keeps_those_without_a_hole(rig: Rig) -> None:
+    client = Client(rig.broker)
+    client.subscriber.join_all(rig.quotes, None)
+    client.subscribe(rig.dataset.boards[TRADES], "AAPL", "MSFT")
+    await rig.publish(quote("AAPL"), quote("MSFT"), quote("IBM"))
+    assert client.subscriber.leave_all(rig.quotes, frozenset({"AAPL", "GONE"})) == ["MSFT", "IBM"]
+    await rig.publish(quote("AAPL"), quote("MSFT"), quote("LATER"), trade("MSFT"))
+    assert [(m["type"], m["symbol"], m["seq"]) for m in client.take()] == [
+        ("quote", "AAPL", 1), ("quote", "MSFT", 1), ("quote", "IBM", 1), ("quote", "AAPL", 2), ("trade", "MSFT", 1),
+    ]  # fmt: skip
+    assert client.subscriber.boards == [rig.dataset.boards[TRADES], rig.quotes]
+
+
+async def test_boards_are_those_of_which_something_is_subscribed() -> None:
+    client, first, second = Client(make_broker()), make_board(), make_board(TRADES)
+    assert client.subscriber.boards == []
+    client.subscriber.join_all(second, None)
+    client.subscribe(first, "AAPL", "MSFT")
+    assert client.subscriber.boards == [second, first]
+    client.subscriber.leave_all(first, frozenset())
+    assert client.subscriber.boards == [second]
+
+
+async def test_a_client_that_is_gone_leaves_nothing_behind() -> None:
+    client, first, second = Client(make_broker()), make_board(), make_board(TRADES)
+    client.subscriber.join_all(first, None)
+    client.subscribe(first, "AAPL")
+    client.subscribe(second, "AAPL", delivery=Delivery())
+    client.subscriber.leave_everything()
+    client.subscriber.leave_everything()
+    assert (first.topics, first.wildcards, second.topics) == ({}, {}, {})
+    assert symbols(client) == []
