@@ -3,6 +3,8 @@
 Everything public is here: `from datafye_trio import open_server, ServerConfig, Synthetic, Trade`.
 """
 
+from datafye_trio.broker import OutboxLimits, RingLimits
+from datafye_trio.connection import HeartbeatConfig, RequestLimits
 from datafye_trio.errors import (
     ConfigurationError,
     DatafyeError,
@@ -30,7 +32,6 @@ from datafye_trio.model import (
 )  # fmt: skip
 from datafye_trio.protocol import CloseCode, Data, ErrorCode, Message, decode_message
 from datafye_trio.server import AccessConfig, ConnectionLimits, Server, ServerConfig, open_server
-from datafye_trio.server.config import HeartbeatConfig, InboundLimits, OutboxLimits, RequestLimits, RingLimits
 from datafye_trio.sources import (
     Program,
     Publisher,
@@ -42,6 +43,7 @@ from datafye_trio.sources import (
     SyntheticMarket,
 )  # fmt: skip
 from datafye_trio.version import __version__
+from datafye_trio.wire import InboundLimits
 
 __all__ = [
     "open_server", "Server", "ServerConfig", "AccessConfig", "ConnectionLimits", "HeartbeatConfig", "InboundLimits",

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datafye_trio import Synthetic, SyntheticConfig
 from processes import WAIT, serving
 from support import START_NS, RawClient, memory_server
 from trio.testing import MockClock
+
+from datafye_trio import Synthetic, SyntheticConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -25,7 +26,9 @@ BASE = "/datafye-ws/v1"
 BLOCKS = [
     (found["what"], found["body"] or "")
     for found in re.finditer(
-        r"<!-- (?P<what>(?:connect|send|receive|run|example)\b[^>]*?) -->\n(?:```\w+\n(?P<body>.*?)```)?", README, re.DOTALL
+        r"<!-- (?P<what>(?:connect|send|receive|run|example)\b[^>]*?) -->\n(?:```\w+\n(?P<body>.*?)```)?",
+        README,
+        re.DOTALL,
     )
 ]
 PROGRAMS = {what.removeprefix("example: "): body for what, body in BLOCKS if what.startswith("example: ")}
@@ -133,8 +136,8 @@ def test_the_lifecycle_example_prints_the_frames_of_all_five_steps() -> None:
     assert done.returncode == 0, done.stderr
     steps = done.stdout.split("\n# ")
     assert [step[:2] for step in steps[1:]] == ["1.", "2.", "3.", "4.", "5."]
-    for step, frame in zip(steps[1:], ("connected", "subscribed", "quote", "unsubscribed", "closed with 1000"), strict=True):
-        assert frame in step
+    frames = ("connected", "subscribed", "quote", "unsubscribed", "closed with 1000")
+    assert all(frame in step for step, frame in zip(steps[1:], frames, strict=True))
     gone = subprocess.run(
         [sys.executable, str(script), "ws://127.0.0.1:9/"], capture_output=True, text=True, timeout=WAIT, check=False
     )

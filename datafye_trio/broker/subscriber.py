@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from datafye_trio.broker.latest import Delivery, Latest, Slot
 from datafye_trio.broker.outbox import Outbox
@@ -26,6 +26,10 @@ class Subscriber:
     def boards(self) -> list[Board]:
         """The boards of which something is subscribed, in the order they were first asked for."""
         return list(dict.fromkeys([*self._boards, *(topic.board for topic in self.topics)]))
+
+    def exclusions(self) -> int:
+        """The symbols that were taken out of `*` subscriptions by name."""
+        return sum(len(board.wildcards[self].excluded) for board in self._boards)
 
     def join(self, topic: Topic, delivery: Delivery | None) -> bool:
         """Receive a topic from its next message on, or change how. True if it is new."""
@@ -69,14 +73,19 @@ class Subscriber:
         topic = board.topic(symbol)
         return topic, self.join(topic, delivery)
 
-    def leave_all(self, board: Board, keep: frozenset[str]) -> list[str]:
-        """Receive no topic of a board but those of `keep`, which go on without a hole. Returns the symbols left."""
-        board.wildcards.pop(self, None)
+    def leave_all(self, board: Board, keep: Collection[str]) -> None:
+        """Receive no topic of a board but those of `keep` that were subscribed, which go on without a hole.
+
+        Under a `*` subscription that includes symbols that have not appeared yet.
+        """
+        wildcard = board.wildcards.pop(self, None)
         self._boards.pop(board, None)
-        gone = [topic for topic in self.topics if topic.board is board and topic.symbol not in keep]
-        for topic in gone:
+        for topic in [topic for topic in self.topics if topic.board is board and topic.symbol not in keep]:
             self.leave(topic)
-        return [topic.symbol for topic in gone]
+        if wildcard is not None:
+            for symbol in keep:
+                if symbol not in board.topics and symbol not in wildcard.excluded:
+                    self.join(board.topic(symbol), wildcard.delivery)
 
     def leave_everything(self) -> None:
         """The client is gone."""

@@ -21,7 +21,7 @@ from datafye_trio.protocol import (
     parse_frequency,
 )  # fmt: skip
 
-__all__ = ["ALL", "Selection", "find_dataset", "select"]
+__all__ = ["ALL", "Selection", "find_dataset", "select", "select_symbols"]
 
 ALL: Final = "*"
 
@@ -74,7 +74,7 @@ def select(dataset: Dataset, request: Subscribe | Unsubscribe, endpoint: Endpoin
         )
     boards, refusals = _select_boards(dataset, request, endpoint)
     everything = any(symbol.strip() == ALL for symbol in request.symbols)
-    symbols, unknown = ([], []) if everything else _select_symbols(dataset, request.symbols)
+    symbols, unknown = ([], []) if everything else select_symbols(dataset, request.symbols)
     if unknown:
         what = "not offered by" if dataset.info.symbols is not None else "no well-formed symbols of"
         refusals.append(
@@ -157,7 +157,7 @@ def _frequency(text: str | None) -> Frequency | None:
         raise RequestError(ErrorCode.INVALID_FREQUENCY, str(error), field="frequency") from None
 
 
-def _select_symbols(dataset: Dataset, texts: Iterable[str]) -> tuple[list[str], list[str]]:
+def select_symbols(dataset: Dataset, texts: Iterable[str]) -> tuple[list[str], list[str]]:
     """The symbols in normal form, and the texts that are none of this dataset."""
     offered = dataset.info.symbols
     known: dict[str, None] = {}

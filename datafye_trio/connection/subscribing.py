@@ -12,7 +12,7 @@ from typing import Any
 from datafye_trio.broker import Broker, Delivery, Subscriber, Topic
 from datafye_trio.connection.answers import Answers
 from datafye_trio.connection.limits import RequestLimits
-from datafye_trio.connection.selection import ALL, Selection, find_dataset, select
+from datafye_trio.connection.selection import ALL, Selection, find_dataset, select, select_symbols
 from datafye_trio.errors import RequestError
 from datafye_trio.model import Channel
 from datafye_trio.protocol import (
@@ -25,8 +25,7 @@ from datafye_trio.protocol import (
     SubscriptionList,
     Unsubscribe,
     Unsubscribed,
-    normalise_symbol,
-)  # fmt: skip
+)
 
 __all__ = ["Subscribing"]
 
@@ -71,12 +70,17 @@ class Subscribing:
         chosen = select(dataset, request, self._endpoint, self._limits.symbols)
         if not chosen.everything:
             return self._leave(request, chosen, ignored)
+        if len(request.except_ or ()) > self._limits.symbols:
+            raise RequestError(
+                ErrorCode.SUBSCRIPTION_LIMIT, f"except may name {self._limits.symbols} symbols", field="except"
+            )
         named = {board.dataset for board in self._subscriber.boards} | {dataset.info.name}
-        refusals = chosen.refusals
+        refusals: list[RequestError] = []
         for other in self._broker.datasets.values() if request.dataset is None else [dataset]:
             if other.info.name in named:
                 found = select(other, request, self._endpoint, self._limits.symbols)
                 self._leave_all(request, found, ignored)
+                refusals += found.refusals
         self._broker.notify()
         return refusals
 
@@ -102,7 +106,10 @@ class Subscribing:
         """Take out of a selection what would exceed the topics of this connection, or of the server."""
         room = self._limits.topics - len(self._subscriber.topics)
         if chosen.everything:
-            refused: tuple[str, ...] = () if sum(len(board.topics) for board in chosen.boards) <= room else (ALL,)
+            fresh = sum(
+                topic not in self._subscriber.topics for board in chosen.boards for topic in board.topics.values()
+            )
+            refused: tuple[str, ...] = () if fresh <= room else (ALL,)
             chosen.boards = [] if refused else chosen.boards
         else:
             free = self._broker.config.max_topics - self._broker.topic_count()
@@ -117,13 +124,15 @@ class Subscribing:
             refused = tuple(chosen.symbols[len(fitting) :])
             chosen.symbols = fitting
         if refused:
-            chosen.refusals.append(
-                RequestError(
-                    ErrorCode.SUBSCRIPTION_LIMIT,
-                    f"a connection may have {self._limits.topics} topics: unsubscribe some, or open another connection",
-                    symbols=refused,
-                )
-            )
+            chosen.refusals.append(self._too_many(refused))
+
+    def _too_many(self, symbols: Sequence[str]) -> RequestError:
+        return RequestError(
+            ErrorCode.SUBSCRIPTION_LIMIT,
+            f"a connection may have {self._limits.topics} topics, the server {self._broker.config.max_topics}: "
+            "unsubscribe some first",
+            symbols=tuple(symbols),
+        )
 
     def _join(self, request: Subscribe, chosen: Selection, ignored: tuple[str, ...]) -> None:
         delivery = None
@@ -156,7 +165,11 @@ class Subscribing:
     def _leave(self, request: Unsubscribe, chosen: Selection, ignored: tuple[str, ...]) -> Sequence[RequestError]:
         left: list[str] = []
         missing: list[str] = []
-        for symbol in chosen.symbols:
+        # What is taken out of a `*` subscription is remembered, and so is limited like a topic.
+        room = self._limits.topics - self._subscriber.exclusions()
+        if len(chosen.symbols) > room:
+            chosen.refusals.append(self._too_many(chosen.symbols[room:]))
+        for symbol in chosen.symbols[:room]:
             # A list, not a generator: every board must be left, whatever the first one says.
             gone = [self._subscriber.exclude(board, symbol) for board in chosen.boards]
             (left if any(gone) else missing).append(symbol)
@@ -170,9 +183,14 @@ class Subscribing:
         return chosen.refusals
 
     def _leave_all(self, request: Unsubscribe, chosen: Selection, ignored: tuple[str, ...]) -> None:
-        keep = _normal(request.except_ or (), chosen)
+        keep, _ = select_symbols(chosen.dataset, request.except_ or ())  # what is no symbol need not be kept
+        free = self._broker.config.max_topics - self._broker.topic_count()
         for board in chosen.boards:
-            self._subscriber.leave_all(board, keep)
+            fresh = [symbol for symbol in keep if symbol not in board.topics]
+            if len(fresh) > free:
+                chosen.refusals.append(self._too_many(fresh))
+                keep = [symbol for symbol in keep if symbol in board.topics]
+            self._subscriber.leave_all(board, dict.fromkeys(keep))
         if chosen.boards:
             self._answers.send(Unsubscribed(**self._answer_fields(request, chosen, [ALL]), ignored=ignored or None))
 
@@ -191,14 +209,3 @@ class Subscribing:
             "frequency": next((key.frequency for key in keys if key.frequency), None),
             "running": True if any(key.running for key in keys) else None,
         }
-
-
-def _normal(texts: Sequence[str], chosen: Selection) -> frozenset[str]:
-    """The symbols to keep; what is no symbol cannot be subscribed, and so need not be kept."""
-    found = set()
-    for text in texts:
-        try:
-            found.add(normalise_symbol(text, chosen.dataset.info.asset_class))
-        except ValueError:
-            continue
-    return frozenset(found)

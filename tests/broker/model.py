@@ -43,9 +43,8 @@ class ClientModel:
         self.everything.add(channel)
         self.excluded[channel] = set()
 
-    def unsubscribe_all(self, channel: str, keep: Iterable[str], known: set[str]) -> None:
-        """`known`: the symbols that have a topic; one that never appeared cannot be kept."""
-        self.named[channel] = {symbol for symbol in keep if self.wants((channel, symbol)) and symbol in known}
+    def unsubscribe_all(self, channel: str, keep: Iterable[str]) -> None:
+        self.named[channel] = {symbol for symbol in keep if self.wants((channel, symbol))}
         self.everything.discard(channel)
         self.excluded[channel] = set()
 

@@ -70,9 +70,8 @@ class Game:
         self._answer(who, f"unsubscribed {channel} {symbols}")
 
     def unsubscribe_all(self, who: int, channel: str, keep: set[str]) -> None:
-        known = set(self.boards[channel].topics)
         self.clients[who].subscriber.leave_all(self.boards[channel], frozenset(keep))
-        self.model.clients[who].unsubscribe_all(channel, keep, known)
+        self.model.clients[who].unsubscribe_all(channel, keep)
         self._answer(who, f"unsubscribed {channel} * except {keep}")
 
     async def publish(self, events: list[tuple[str, str]]) -> None:

@@ -80,10 +80,16 @@ async def test_leaving_everything_but_some_keeps_those_without_a_hole(rig: Rig) 
     client.subscriber.join_all(rig.quotes, None)
     client.subscribe(rig.dataset.boards[TRADES], "AAPL", "MSFT")
     await rig.publish(quote("AAPL"), quote("MSFT"), quote("IBM"))
-    assert client.subscriber.leave_all(rig.quotes, frozenset({"AAPL", "GONE"})) == ["MSFT", "IBM"]
-    await rig.publish(quote("AAPL"), quote("MSFT"), quote("LATER"), trade("MSFT"))
+    client.subscriber.exclude(rig.quotes, "OUT")
+    assert client.subscriber.exclusions() == 1
+    client.subscriber.leave_all(rig.quotes, ["AAPL", "SOON", "OUT"])
+    assert client.subscriber.exclusions() == 0
+    await rig.publish(
+        quote("AAPL"), quote("MSFT"), quote("LATER"), quote("SOON"), quote("OUT"), trade("MSFT")
+    )  # fmt: skip
     assert [(m["type"], m["symbol"], m["seq"]) for m in client.take()] == [
-        ("quote", "AAPL", 1), ("quote", "MSFT", 1), ("quote", "IBM", 1), ("quote", "AAPL", 2), ("trade", "MSFT", 1),
+        ("quote", "AAPL", 1), ("quote", "MSFT", 1), ("quote", "IBM", 1), ("quote", "AAPL", 2), ("quote", "SOON", 1),
+        ("trade", "MSFT", 1),
     ]  # fmt: skip
     assert client.subscriber.boards == [rig.dataset.boards[TRADES], rig.quotes]
 

@@ -163,6 +163,28 @@ async def test_subscription_limits(autojump_clock: MockClock) -> None:
         assert (await other.ask(action="subscribe", symbols=["Y"]))["symbols"] == ["Y"]
 
 
+async def test_what_star_leaves_out_and_keeps_is_limited_too(autojump_clock: MockClock) -> None:
+    config = ServerConfig(requests=RequestLimits(topics=5, symbols=8), max_topics=7)
+    async with client("/crypto/live/trades", config) as peer:
+        await peer.ask(action="subscribe", symbols=["*"])
+        answer = await peer.ask(action="unsubscribe", symbols=list("ABCDEFG"))
+        assert answer["symbols"] == list("ABCDE")
+        error = await peer.message()
+        assert (error["code"], error["symbols"]) == ("SUBSCRIPTION_LIMIT", ["F", "G"])
+        error = await peer.ask(action="unsubscribe", symbols=["*"], **{"except": list("ABCDEFGHI")})
+        assert (error["code"], error["field"]) == ("SUBSCRIPTION_LIMIT", "except")
+        await peer.send(action="unsubscribe", symbols=["*"], **{"except": list("RSTU")})
+        answer, error = await peer.messages(2)  # four stocks and four more would be eight
+        assert (answer["type"], answer["total"]) == ("unsubscribed", 0)
+        assert (error["code"], error["symbols"]) == ("SUBSCRIPTION_LIMIT", list("RSTU"))
+        await peer.ask(action="subscribe", symbols=["*"])
+        answer = await peer.ask(action="unsubscribe", symbols=["*"], **{"except": ["SOON"]})
+        assert answer["total"] == 1
+        await peer.server.publish([trade("SOON"), trade("LATER")], dataset="Crypto")  # type: ignore[attr-defined]
+        assert (await peer.message())["symbol"] == "SOON"
+        assert (await peer.ask(action="ping"))["type"] == "pong"
+
+
 async def test_the_samples_requests_before_connected_is_read(autojump_clock: MockClock) -> None:
     async with memory_server(None, [Program("Synthetic"), CRYPTO]) as server:
         for path in ("quotes", "ticks"):
