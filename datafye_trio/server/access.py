@@ -143,7 +143,7 @@ class Admission:
         key = _group(address)
         if self._by_address[key] >= self._limits.per_address:
             raise _busy(f"{self._limits.per_address} connections for one address (connections.per_address)", 5)
-        if self._bucket(key, now).take(now) < 0:
+        if not self._bucket(key, now).try_take(now):
             raise _busy(f"{self._limits.rate:g} new connections a second from one address (connections.rate)", 1)
         self._by_address[key] += 1
         try:

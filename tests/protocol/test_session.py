@@ -122,3 +122,9 @@ def test_error_window(times: tuple[float, ...], too_many: tuple[bool, ...]) -> N
 def test_actions_of_live_and_history_paths() -> None:
     assert ACTIONS[False] == {"subscribe", "unsubscribe", "subscriptions", "ping", "pong"}
     assert ACTIONS[True] == {"start", "more", "stop", "ping", "pong"}
+
+
+def test_who_asks_too_often_still_gets_the_rate() -> None:
+    bucket = TokenBucket(2, 2, 0)
+    assert [bucket.try_take(0) for _ in range(5)] == [True, True, False, False, False]
+    assert [bucket.try_take(0.5), bucket.try_take(0.5), bucket.try_take(1.0)] == [True, False, True]
