@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from ipaddress import ip_address
 
 import pytest
+
 from datafye_trio import AccessConfig, ConnectionLimits
 from datafye_trio.server.access import Access, Admission, fold
 from datafye_trio.wire import Head, HttpError

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+
 from datafye_trio import ConfigurationError, ServerConfig, open_server
 from datafye_trio.server.listeners import open_listeners
 

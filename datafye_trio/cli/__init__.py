@@ -1,0 +1,1 @@
+"""The command line: `datafye-trio serve` and `datafye-trio watch`."""

@@ -1,0 +1,105 @@
+"""The entry point: parses the command line, runs a command, and turns what is wrong with it into one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.help import DefaultFormatter, PanelSpec
+from rich.box import Box
+
+from datafye_trio.cli.flags import ServeFlags, WatchFlags, expand
+from datafye_trio.cli.serve import serve
+from datafye_trio.cli.text import Screen, discard, printable, say
+from datafye_trio.cli.watch import watch
+from datafye_trio.errors import ConfigurationError
+from datafye_trio.version import __version__
+
+__all__ = ["main"]
+
+DEFAULT_URL: Final = "ws://localhost:8080/datafye-ws/v1"
+_NO_BOX: Final = Box("\n".join(["    "] * 8))
+_WRONG: Final = 2
+_INTERRUPTED: Final = 130
+
+_SERVE_EXAMPLES: Final = """\
+Examples:
+  datafye-trio serve
+      a made-up market of ten stocks on ws://localhost:8080/datafye-ws/v1
+  datafye-trio serve --port 0 --symbols AAPL,MSFT --rate 5000 --seed 7 --halts
+  datafye-trio serve --dataset Crypto
+  datafye-trio serve --replay ticks/ --dataset SIP --speed max --wait-for-client
+  datafye-trio serve --host 0.0.0.0 --allow 10.0.0.0/8 --cert a.pem --key a.key
+  datafye-trio serve --print-config > serve.toml
+  datafye-trio serve --config serve.toml
+
+A flag wins over a variable, that over the file, that over the default. Every
+flag has its variable (--port: DATAFYE_TRIO_PORT), and so has every setting of
+--print-config (heartbeat.interval: DATAFYE_TRIO_HEARTBEAT_INTERVAL).
+Ctrl-C or SIGTERM lets clients read what waits for them, then ends with 0; a
+second one ends at once, with 130.
+"""
+
+_WATCH_EXAMPLES: Final = """\
+Examples:
+  datafye-trio watch
+      a live table of all symbols of ws://localhost:8080/datafye-ws/v1
+  datafye-trio watch --symbols AAPL,MSFT --channels quotes
+  datafye-trio watch --json --seconds 10 > events.jsonl
+  datafye-trio watch wss://data.example.com/datafye-ws/v1 --dataset SIP
+
+Ends with 0 by Ctrl-C or --seconds, or when nobody reads its output any more;
+with 1, and why, when the connection cannot be made or is lost.
+"""
+
+
+def _app() -> App:
+    console = Screen(highlight=False)
+    app = App(
+        name="datafye-trio",
+        version=__version__,
+        help="Datafye's streaming market data API on Trio: a server, and a view of one.",
+        help_epilogue="Examples:\n  datafye-trio serve\n  datafye-trio watch\n  datafye-trio serve --help\n",
+        help_format="plaintext",
+        help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=_NO_BOX, padding=(0, 0))),
+        console=console,
+        help_flags=["--help", "-h"],
+        version_flags=["--version"],
+    )
+
+    @app.command(name="serve", help_epilogue=_SERVE_EXAMPLES)
+    def run_serve(flags: ServeFlags = ServeFlags()) -> int:  # noqa: B008 -- frozen
+        """Serve market data: made up (default), replayed from files, or several datasets from --config."""
+        return serve(flags, os.environ)
+
+    @app.command(name="watch", help_epilogue=_WATCH_EXAMPLES)
+    def run_watch(
+        url: Annotated[str, Parameter(help="Base URL, or a path below it.")] = DEFAULT_URL,
+        /,
+        flags: WatchFlags = WatchFlags(),  # noqa: B008 -- frozen
+    ) -> int:
+        """Watch market data live: a table in a terminal, else one JSON line an event."""
+        return watch(url, flags)
+
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (default: the process's own) and return the exit code: 2 if the command line is wrong."""
+    try:
+        tokens = expand(sys.argv[1:] if arguments is None else arguments)
+        command, bound, _ = _app().parse_args(tokens, print_error=False, exit_on_error=False, verbose=False)
+        code = command(*bound.args, **bound.kwargs)
+    except (CycloptsError, ConfigurationError) as error:
+        say("datafye-trio: " + printable(" ".join(str(error).split())))
+        return _WRONG
+    except KeyboardInterrupt:
+        # Before a command listens to signals by itself: nothing runs yet that would have to end well.
+        return _INTERRUPTED
+    except BrokenPipeError:
+        discard(sys.stdout)  # `--help | head -1`
+        return 0
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,103 @@
+"""`datafye-trio serve`: settings, sources, and a server until a signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from datafye_trio.cli.datasets import open_source
+from datafye_trio.cli.flags import ServeFlags
+from datafye_trio.cli.logging import logging_to
+from datafye_trio.cli.printing import as_toml
+from datafye_trio.cli.settings import FLAGS, PREFIX, Settings, load
+from datafye_trio.cli.text import say
+from datafye_trio.cli.values import Given, from_text, structure
+from datafye_trio.errors import ConfigurationError
+from datafye_trio.logs import get_logger
+from datafye_trio.server import open_server
+
+__all__ = ["run", "serve"]
+
+log = get_logger("serve")
+
+_CRASHED: Final = 1
+_HURRIED: Final = 130
+
+
+def serve(flags: ServeFlags, environ: Mapping[str, str]) -> int:
+    """Serve until a signal; returns the exit code.
+
+    Raises:
+        ConfigurationError: a setting is wrong, the port is in use, files cannot be used.
+    """
+    given = attrs.asdict(flags, recurse=False)
+    file = flags.config or _path(environ.get(f"{PREFIX}CONFIG"))
+    settings = load({flag: given[flag] for flag in FLAGS}, environ, file)
+    if flags.print_config or _is_true(environ, f"{PREFIX}PRINT_CONFIG"):
+        say(as_toml(settings).rstrip("\n"), sys.stdout)
+        return 0
+    with logging_to(sys.stderr, settings.process.log_format, settings.process.log_level):
+        return trio.run(run, settings)
+
+
+async def run(settings: Settings) -> int:
+    """Serve until SIGINT or SIGTERM (0), or until a source crashes where that is to end it (1).
+
+    The first signal ends the body: the server tells its clients and lets them read what waits for them. A second one
+    ends the process at once, with 130; there is nothing on disk that could be left half done.
+    """
+    sources = [open_source(description) for description in settings.datasets]
+    exits = settings.process.on_source_error == "exit"
+    wrong: Exception | None = None
+    crashed = False
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        try:
+            async with trio.open_nursery() as nursery:
+                asked = trio.Event()
+                nursery.start_soon(_obey, signals, asked)
+                async with open_server(settings.server, sources) as server:
+                    say(f"listening on {server.url}", sys.stdout)
+                    crashed = await _wait_either(asked, server.source_crashed if exits else trio.Event())
+                    log.info("stopping", why="a source has crashed" if crashed else "asked by a signal")
+                nursery.cancel_scope.cancel()
+        except* ConfigurationError as group:
+            wrong = group.exceptions[0]
+    if wrong is not None:
+        raise ConfigurationError(str(wrong))
+    return _CRASHED if crashed else 0
+
+
+async def _obey(signals: AsyncIterator[int], asked: trio.Event) -> None:
+    async for _ in signals:
+        if asked.is_set():
+            os._exit(_HURRIED)
+        asked.set()
+
+
+async def _wait_either(first: trio.Event, second: trio.Event) -> bool:
+    """Wait for one of two events; whether it was the second."""
+
+    async def wait(event: trio.Event) -> None:
+        await event.wait()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait, first)
+        nursery.start_soon(wait, second)
+    return second.is_set()
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _is_true(environ: Mapping[str, str], variable: str) -> bool:
+    value = from_text(environ.get(variable) or "false", bool)
+    return bool(structure(Given(value, variable), bool))

@@ -1,0 +1,90 @@
+"""The entry point: help, version, exit codes."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+
+import pytest
+from cli.kit import Terminal
+
+from datafye_trio.cli import main as module
+from datafye_trio.cli.flags import expand
+from datafye_trio.version import __version__
+
+
+def test_the_version(terminal: Terminal) -> None:
+    assert terminal.run("--version") == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ((), ["serve", "watch", "Examples:"]),
+        (("serve",), ["--port INT", "[default: 8080]", "--no-halts", "Examples:", "DATAFYE_TRIO_PORT"]),
+        (("watch",), ["--symbols", "Examples:", "--json"]),
+    ],
+)
+def test_help_has_examples(terminal: Terminal, command: tuple[str, ...], words: list[str]) -> None:
+    code, out, err = terminal.run(*command, "--help")
+    assert (code, err) == (0, "")
+    assert [word for word in words if word not in out] == []
+
+
+def test_no_command_is_help(terminal: Terminal) -> None:
+    assert terminal.run() == terminal.run("--help")
+
+
+def test_an_unknown_command_is_one_line(terminal: Terminal) -> None:
+    line = 'Unknown command "serv". Did you mean "serve"? Available commands: serve, watch.'
+    assert terminal.complain("serv") == line
+
+
+def test_what_a_mistake_repeats_cannot_reach_the_terminal_as_it_is(terminal: Terminal) -> None:
+    assert "\\x1b[31m" in terminal.complain("serve", "--rate", "\x1b[31m")
+    assert "\\x1b" in terminal.complain("\x1b")
+
+
+@pytest.mark.parametrize(
+    ("given", "expanded"),
+    [
+        (["--wait-for-client"], ["--wait-for-client=1"]),
+        (["--wait-for-client", "--loop"], ["--wait-for-client=1", "--loop"]),
+        (["--wait-for-client", "3", "--loop"], ["--wait-for-client", "3", "--loop"]),
+        (["--wait-for-client=3"], ["--wait-for-client=3"]),
+        ([], []),
+    ],
+)
+def test_the_number_of_clients_may_be_left_out(given: list[str], expanded: list[str]) -> None:
+    assert expand(given) == expanded
+
+
+def test_an_interrupt_before_anything_runs_is_no_traceback(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "serve", interrupted)
+    assert terminal.run("serve") == (130, "", "")
+
+
+def test_a_reader_that_leaves_the_help_is_no_error(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(module, "serve", gone)
+    monkeypatch.setattr(module, "discard", lambda _: None)
+    assert terminal.run("serve") == (0, "", "")
+
+
+def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["datafye-trio", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("datafye_trio", run_name="__main__")
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"{__version__}\n")
+
+
+def test_help_into_a_pipe_that_nobody_reads() -> None:
+    command = f"{sys.executable} -m datafye_trio serve --help | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

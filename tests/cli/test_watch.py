@@ -1,0 +1,332 @@
+"""`watch` against a server in this process: what it shows, how it ends, and what it says when it cannot go on."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from cli.kit import Terminal
+from processes import serving
+from support import quote, trade
+from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
+
+from datafye_trio import HeartbeatConfig, Program, Server, ServerConfig, open_server
+from datafye_trio.cli import watch as module
+from datafye_trio.cli.flags import WatchFlags
+from datafye_trio.cli.watch import run
+
+WAIT = 30
+
+
+@asynccontextmanager
+async def server(**settings: object) -> AsyncIterator[Server]:
+    with trio.fail_after(WAIT):
+        async with open_server(ServerConfig(port=0, **settings), [Program(symbols=frozenset({"AAPL", "MSFT"}))]) as one:
+            yield one
+
+
+class Pipe:
+    """Stands in for sys.stdout. Not capfd: reading that loses what is written in the same moment."""
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._reading, False)
+
+    def isatty(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        return self._writing
+
+    def read(self) -> str:
+        try:
+            return os.read(self._reading, 1_000_000).decode()
+        except BlockingIOError:
+            return ""
+
+    def close(self) -> None:
+        os.close(self._reading)
+        os.close(self._writing)
+
+
+class Watch:
+    """`run` in a task, and what it wrote."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
+        self.code: int | None = None
+        self.out = self.err = ""
+        self.stdout = Pipe()
+        self._capsys = capsys
+        self._patch = patch
+
+    async def run(self, url: str, **flags: object) -> None:
+        with self._patch.context() as patch:
+            patch.setattr(sys, "stdout", self.stdout)
+            self.code = await run(url, WatchFlags(**flags))
+        self.err = self._capsys.readouterr().err
+        self.out += self.stdout.read()
+
+    async def lines(self, count: int) -> None:
+        """Wait until so many lines are on stdout."""
+        while self.out.count("\n") < count:
+            await trio.testing.wait_all_tasks_blocked()
+            self.out += self.stdout.read()
+
+    @property
+    def events(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def watch(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+    one = Watch(capsys, monkeypatch)
+    yield one
+    one.stdout.close()
+
+
+async def subscribed(one: Server, topics: int) -> None:
+    """Wait until so many topics have a subscriber (a `*` is one until the first symbol appears)."""
+    await one._broker.datasets["Program"].wait_subscribed(topics)
+
+
+async def test_json_lines_are_the_frames_of_events_and_nothing_else(watch: Watch) -> None:
+    async with server() as one, trio.open_nursery() as nursery:
+        nursery.start_soon(watch.run, one.url)
+        await subscribed(one, 4)
+        await one.publish([quote("AAPL", 1), trade("MSFT", 2)])
+        await watch.lines(2)
+        signal.raise_signal(signal.SIGINT)
+    assert watch.code == 0
+    assert [(event["type"], event["symbol"], event["seq"]) for event in watch.events] == [
+        ("quote", "AAPL", 1), ("trade", "MSFT", 1),
+    ]  # fmt: skip
+    assert watch.out.startswith('{"type":"quote","dataset":"Program","assetClass":"stocks","seq":1,"symbol":"AAPL"')
+    assert watch.err == f"{one.url}: connected\n"
+
+
+async def test_it_ends_by_itself_after_its_seconds(watch: Watch) -> None:
+    async with server() as one:
+        await watch.run(one.url, seconds=0.05)
+    assert (watch.code, watch.out) == (0, "")
+
+
+async def test_it_asks_for_what_it_was_told(watch: Watch) -> None:
+    async with server() as one, trio.open_nursery() as nursery:
+        flags = {"channels": ("ticks",), "symbols": ("aapl, msft",), "dataset": "Program"}
+        nursery.start_soon(lambda: watch.run(one.url, **flags))
+        await subscribed(one, 2)
+        await one.publish([quote("AAPL", 1), trade("AAPL", 2)])
+        await watch.lines(1)
+        signal.raise_signal(signal.SIGTERM)
+    assert [event["type"] for event in watch.events] == ["trade"]
+
+
+async def test_a_path_for_one_channel_is_not_asked_for_two(watch: Watch) -> None:
+    async with server() as one, trio.open_nursery() as nursery:
+        nursery.start_soon(watch.run, one.url + "/stocks/live/quotes")
+        await subscribed(one, 2)
+        await one.publish([quote("AAPL", 1), trade("AAPL", 2)])
+        await watch.lines(1)
+        signal.raise_signal(signal.SIGINT)
+    assert [event["type"] for event in watch.events] == ["quote"]
+
+
+async def test_heartbeats_are_answered(watch: Watch) -> None:
+    async with server(heartbeat=HeartbeatConfig(interval=0.05, timeout=0.1)) as one:
+        await watch.run(one.url, seconds=0.5)
+    assert (watch.code, watch.err) == (0, f"{one.url}: connected\n")
+
+
+async def test_a_request_refused_in_part_is_said_and_shown(watch: Watch) -> None:
+    async with server() as one, trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: watch.run(one.url, symbols=("AAPL", "NOPE")))
+        await subscribed(one, 2)
+        await one.publish(trade("AAPL", 2))
+        await watch.lines(2)
+        signal.raise_signal(signal.SIGINT)
+    assert watch.code == 0
+    assert [event["type"] for event in watch.events] == ["error", "trade"]
+    assert watch.err.splitlines()[1].startswith("UNKNOWN_SYMBOL: ")
+    assert watch.err.endswith("(NOPE)\n")
+
+
+async def test_a_request_refused_altogether_ends_it(watch: Watch) -> None:
+    async with server() as one:
+        await watch.run(one.url, symbols=("NOPE",))
+    assert (watch.code, watch.out) == (1, "")
+    assert watch.err.splitlines()[1].startswith("datafye-trio: UNKNOWN_SYMBOL: ")
+
+
+async def test_a_server_that_goes_away_ends_it_with_its_reason(watch: Watch) -> None:
+    async def serve(task_status: trio.TaskStatus[str]) -> None:
+        async with server() as one:
+            task_status.started(one.url)
+            await subscribed(one, 4)
+
+    async with trio.open_nursery() as nursery:
+        await watch.run(await nursery.start(serve))
+    assert watch.code == 1
+    assert watch.err.splitlines()[1] == "datafye-trio: closed with 1001: the server shuts down"
+
+
+@asynccontextmanager
+async def saying(*frames: str | bytes) -> AsyncIterator[str]:
+    """A server of another make, which sends these frames; gives its URL."""
+
+    async def serve(request: WebSocketRequest) -> None:
+        socket = await request.accept()
+        try:
+            await socket.get_message()
+            for frame in frames:
+                await socket.send_message(frame)
+            await socket.get_message()
+        except ConnectionClosed:
+            pass
+
+    with trio.fail_after(WAIT):
+        async with trio.open_nursery() as nursery:
+            found = await nursery.start(serve_websocket, serve, "127.0.0.1", 0, None)
+            yield f"ws://127.0.0.1:{found.port}"
+            nursery.cancel_scope.cancel()
+
+
+async def test_what_another_server_sends_is_understood_or_said_once(watch: Watch) -> None:
+    gap = {"type": "gap", "dataset": "D", "assetClass": "stocks", "channel": "quotes", "symbol": "A", "epoch": "e"}
+    exact = json.dumps({**gap, "reason": "expired", "from": 3, "to": 4})
+    unknown = json.dumps({**gap, "reason": "epoch_changed"})
+    async with saying('{"type":"news"}', b"\xff", '{"type":"trade"}', exact, unknown) as url:
+        await watch.run(url, seconds=0.3)
+    assert watch.code == 0
+    assert watch.out.splitlines() == [exact, unknown]
+    assert watch.err.splitlines()[1:] == [
+        "a message is left out: a message has no known type",
+        "gap on quotes of A: 3 to 4 lost (expired)",
+        "gap on quotes of A: some messages lost (epoch_changed)",
+    ]
+
+
+async def test_nobody_there(watch: Watch) -> None:
+    with trio.fail_after(WAIT):
+        await watch.run("ws://nowhere.invalid")
+    assert (watch.code, watch.out) == (1, "")
+    assert watch.err.startswith("datafye-trio: cannot connect to nowhere.invalid: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("http://localhost",), "'http://localhost' is no WebSocket URL: write ws://HOST:PORT/PATH, or wss:// for TLS"),
+        (("--seconds", "0"), "--seconds must be a number above 0"),
+        (("--seconds", "inf"), "--seconds must be a number above 0"),
+        (("--seconds", "x"), 'Invalid value for --seconds: unable to convert "x" into float.'),
+        (("wss://localhost", "--ca", "no.pem"), "cannot use the authorities in no.pem: No such file or directory"),
+        (("--sybmols", "A"), "Unknown option: --sybmols. Did you mean --symbols?"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(terminal: Terminal, arguments: tuple[str, ...], line: str) -> None:
+    assert terminal.complain("watch", *arguments) == line
+
+
+class Tty(io.StringIO):
+    """A terminal, as far as anybody asks."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+async def test_in_a_terminal_it_is_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Tty()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "80")
+    async with server() as one, trio.open_nursery() as nursery:
+        nursery.start_soon(run, one.url, WatchFlags())
+        await subscribed(one, 4)
+        await one.publish([quote("AAPL", 1), trade("AAPL", 2)])
+        while "100.06" not in screen.getvalue():
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        signal.raise_signal(signal.SIGINT)
+    assert "100.02" in screen.getvalue()
+
+
+async def test_a_second_signal_ends_it_at_once_and_gives_the_cursor_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: list[int] = []
+    written: list[bytes] = []
+    monkeypatch.setattr(module.os, "_exit", codes.append)
+    monkeypatch.setattr(module.os, "write", lambda _, data: written.append(data))
+    monkeypatch.setattr(sys, "stdout", Tty())
+    async with server() as one, trio.open_nursery() as nursery:
+        nursery.start_soon(run, one.url, WatchFlags())
+        await subscribed(one, 4)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    assert (codes, written) == ([130], [b"\x1b[?25h"])
+
+
+async def test_a_second_signal_without_a_terminal(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(module.os, "_exit", codes.append)
+    async with server() as one, trio.open_nursery() as nursery:
+        nursery.start_soon(watch.run, one.url)
+        await subscribed(one, 4)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    assert codes == [130]
+
+
+@pytest.fixture
+def full() -> Iterator[io.BufferedWriter]:
+    with Path("/dev/full").open("wb") as file:
+        yield file
+
+
+async def test_a_full_disk_is_said(watch: Watch, full: io.BufferedWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch.stdout, "fileno", full.fileno)
+    async with server() as one, trio.open_nursery() as nursery:
+        nursery.start_soon(watch.run, one.url)
+        await subscribed(one, 4)
+        await one.publish(trade("AAPL", 2))
+    assert watch.code == 1
+    assert watch.err.splitlines()[1] == "datafye-trio: cannot write to stdout: No space left on device"
+
+
+def test_a_process_whose_reader_leaves_ends_with_0() -> None:
+    with serving("--rate", "500") as url:
+        command = [sys.executable, "-m", "datafye_trio", "watch", url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["dataset"] == "Synthetic"
+            process.stdout.close()
+            assert process.wait(WAIT) == 0
+
+
+def test_a_process_in_a_terminal_draws_a_table() -> None:
+    leader, follower = pty.openpty()
+    with serving("--rate", "500") as url:
+        command = [sys.executable, "-m", "datafye_trio", "watch", url, "--seconds", "1"]
+        with subprocess.Popen(command, stdout=follower, stderr=subprocess.STDOUT) as process:
+            os.close(follower)
+            shown = b""
+            try:
+                while data := os.read(leader, 65_536):
+                    shown += data
+            except OSError:
+                pass  # how Linux says that nobody has the other end open any more
+            assert process.wait(WAIT) == 0
+    os.close(leader)
+    for word in (b"symbol", b"AAPL", b"TSLA", b"connected", b"msg/s"):
+        assert word in shown
+    assert shown.endswith(b"\x1b[?25h")
