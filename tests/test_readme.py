@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,25 +115,29 @@ follow(handle)
 EXPECTED = {"reconnect": 1, "buffer": 5, "quotes": 3, "channels": 2}
 
 
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The base URL of a server process for all examples."""
+    with serving("--rate", "500") as found:
+        yield found.replace("localhost", "127.0.0.1")
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_every_example_runs(name: str) -> None:
-    with serving("--rate", "500") as url:
-        origin = url.removesuffix(BASE).replace("localhost", "127.0.0.1")
-        done = subprocess.run(
-            [sys.executable, "-c", PRELUDE + PROGRAMS[name] + ENDINGS.get(name, ""), origin],
-            capture_output=True, text=True, timeout=WAIT, check=False,
-        )  # fmt: skip
+def test_every_example_runs(name: str, url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + PROGRAMS[name] + ENDINGS.get(name, ""), url.removesuffix(BASE)],
+        capture_output=True, text=True, timeout=WAIT, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= EXPECTED[name]
 
 
-def test_the_lifecycle_example_prints_the_frames_of_all_five_steps() -> None:
+def test_the_lifecycle_example_prints_the_frames_of_all_five_steps(url: str) -> None:
     script = ROOT / "scripts" / "examples" / "lifecycle.py"
-    with serving("--rate", "500") as url:
-        done = subprocess.run(
-            [sys.executable, str(script), f"{url}/stocks/live/quotes".replace("localhost", "127.0.0.1"), "MSFT"],
-            capture_output=True, text=True, timeout=WAIT, check=False,
-        )  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, str(script), f"{url}/stocks/live/quotes", "MSFT"],
+        capture_output=True, text=True, timeout=WAIT, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     steps = done.stdout.split("\n# ")
     assert [step[:2] for step in steps[1:]] == ["1.", "2.", "3.", "4.", "5."]

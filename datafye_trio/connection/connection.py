@@ -104,7 +104,7 @@ class Connection:
             cancelled = False
         finally:
             self._broker.remove(self._subscriber)
-            await self._close(cancelled=cancelled)
+            await self._close(cancelled=cancelled)  # noqa: ASYNC102 -- shields itself, with a deadline
 
     async def _close(self, *, cancelled: bool) -> None:
         """The one way out. Cancelled from outside, the peer is still told, if that is quick."""

@@ -65,7 +65,7 @@ class open_server(AbstractAsyncContextManager[Server]):  # noqa: N801 -- reads a
             await server.start(self._nursery, listen=self._listen)
         except BaseException as error:
             self._nursery.cancel_scope.cancel()
-            await self._leave(error)
+            await self._leave(error)  # noqa: ASYNC102 -- leaves the nursery: ends when its tasks do
             raise
         self._server = server
         return server
@@ -79,7 +79,7 @@ class open_server(AbstractAsyncContextManager[Server]):  # noqa: N801 -- reads a
         with trio.CancelScope(shield=True, deadline=trio.current_time() + seconds):
             await self._server.stop(_SHUTDOWN)
         self._nursery.cancel_scope.cancel()
-        await self._leave(error)
+        await self._leave(error)  # noqa: ASYNC102 -- likewise
 
     async def _leave(self, error: BaseException | None) -> None:
         """Leave the nursery; raises what a task of ours raised, and nothing where only the body's own error is left."""

@@ -124,7 +124,7 @@ class Server:
         self._reception.end_all(ending)
         await self._reception.wait_empty()
 
-    async def _feed(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _feed(self, task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC128 -- the broker calls it
         with self._feeding:
             await self._broker.run(task_status)
 

@@ -138,7 +138,7 @@ class open_client(AbstractAsyncContextManager[ClientSocket]):  # noqa: N801 -- r
             except trio.TooSlowError:
                 raise ConnectError(f"no answer from {self._url.netloc} within {_CONNECT_SECONDS:g} s") from None
         except BaseException as error:
-            await self._leave(error)
+            await self._leave(error)  # noqa: ASYNC102 -- leaves the nursery: ends when its tasks do
             raise
         return self._socket
 
@@ -148,7 +148,7 @@ class open_client(AbstractAsyncContextManager[ClientSocket]):  # noqa: N801 -- r
         assert self._socket is not None  # noqa: S101 -- set by __aenter__
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
             await self._socket.close()
-        await self._leave(error)
+        await self._leave(error)  # noqa: ASYNC102 -- likewise
 
     async def _connect(self, reader: _Reader) -> ClientSocket:
         host, port = self._url.hostname or "", self._url.port or (443 if self._tls else 80)

@@ -92,7 +92,7 @@ class ServerSocket:
             pass  # the peer was faster; the reset below frees what is left
         finally:
             if not polite:
-                await self._reset()
+                await self._reset()  # noqa: ASYNC102 -- never waits: it closes by force
 
     async def _drain(self) -> None:
         """Read until the peer has closed too: trio-websocket stops reading while nobody takes its messages."""

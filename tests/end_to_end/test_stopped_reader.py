@@ -16,7 +16,8 @@ from support import RawClient, quote, upgrade_head
 from datafye_trio import ServerConfig, open_server
 
 WS = "/datafye-ws/v1/stocks/live/quotes"
-MESSAGES = 120_000
+MESSAGES = 70_000
+"""More than the kernel hides (up to 7 MB) and the outbox holds (16,384) together."""
 READER = """
 import sys
 from websockets.exceptions import ConnectionClosed

@@ -36,7 +36,7 @@ def is_decimal(number, places):
     return number == round(number, places)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(configs, starts)
 def test_a_market_is_sane(config, start):
     """Rising times, a spread above 0, prices above 0 and on ticks, trades inside the quote and none while halted."""

@@ -1,12 +1,10 @@
 import csv
 import gzip
 import tracemalloc
-from itertools import pairwise
 from math import inf
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
 
 from datafye_trio.errors import ConfigurationError, SourceError
 from datafye_trio.model import AssetClass, Channel, DatasetInfo, Quote, Trade
@@ -220,11 +218,10 @@ def test_a_bad_setting_is_named(settings, text):
         ReplayConfig(**{"paths": "t.csv", "dataset": "SIP"} | settings)
 
 
+# The two large sets go through a whole server, in tests/end_to_end/test_replay.py.
 SETS = [
-    ("crypto_btcusdt_binance_spot_20240808", "Crypto", 19_904, 73_174),
     ("crypto_usdm_running_bars_20210722", "Crypto", 91, 613),
     ("crypto_xrpeth_trades_20191011", "Crypto", 12_477, 0),
-    ("equity_xxx_taq_20180102", "SIP", 77_263, 131_401),
     ("equity_qqq_databento_20230328", "SIP", 4, 4),
 ]
 
@@ -254,22 +251,3 @@ async def test_recordings_arrive_whole_and_in_order(name, dataset, trades, quote
             price = row[f"{side}_price"]
             assert getattr(quote, f"{side}_price") == (float(price) if price else None)
             assert getattr(quote, f"{side}_size") == float(row[f"{side}_size"])
-
-
-async def test_a_tape_recording_has_venues_and_conditions(sample, publisher):
-    await replay(sample("equity_xxx_taq_20180102")).run(publisher)
-    trades = [event for event in publisher.events if isinstance(event, Trade)]
-    quotes = [event for event in publisher.events if isinstance(event, Quote)]
-    assert trades[0].exchange_id == "ARCX"
-    assert trades[0].conditions == ("F", "T", "I")
-    assert all(len(event.exchange_id) == 4 and type(event.size) is int for event in trades)
-    assert all(len(event.bid_exchange_id) == 4 and event.bid_exchange_id == event.ask_exchange_id for event in quotes)
-    assert all(before.exchange_timestamp <= after.exchange_timestamp for before, after in pairwise(publisher.events))
-
-
-async def test_a_crypto_recording_names_its_venue(sample, publisher):
-    source = replay(sample("crypto_btcusdt_binance_spot_20240808"), dataset="Crypto")
-    assert source.dataset.channels == (Channel.QUOTES, Channel.TRADES)
-    await source.run(publisher)
-    assert {event.exchange_id for event in publisher.events} == {"BINANCE"}
-    await wait_all_tasks_blocked()
