@@ -122,7 +122,7 @@ async def test_held_answers_count_until_they_are_taken(autojump_clock: MockClock
     assert (probe.outbox.statistics().bytes, probe.budget.used) == (20, 20)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     ops=st.lists(
         st.one_of(

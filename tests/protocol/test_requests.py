@@ -217,7 +217,7 @@ def check_whole_way(message: str | bytes, history: bool) -> None:
         assert not set(ignored) & {"action", "type", "op"}
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=125, deadline=None)
 @given(mutated())
 def test_mutated_requests(case: tuple[dict[str, Any], bool]) -> None:
     fields, history = case
@@ -229,7 +229,7 @@ def test_mutated_requests(case: tuple[dict[str, Any], bool]) -> None:
     check_whole_way(packed, history)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=125, deadline=None)
 @given(VALID, st.data())
 def test_requests_cut_and_spliced(case: tuple[dict[str, Any], bool], data: st.DataObject) -> None:
     """Duplicates, broken nesting and stray bytes: a slice of the message is repeated or replaced."""

@@ -93,7 +93,7 @@ FRAMES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(frames=FRAMES, data=st.data())
 def test_any_split_gives_the_same_heads(frames: list[tuple[int, bool, bool, int]], data: Any, tools: Any) -> None:
     stream = b"".join(tools.frame(opcode, bytes(size), fin=fin, masked=masked) for opcode, fin, masked, size in frames)
