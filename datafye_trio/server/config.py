@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 import attrs
 
@@ -93,7 +94,6 @@ class ServerConfig:
             (bool(self.cert) == bool(self.key), "cert and key go together: give both, or neither"),
             (self.timestamp_unit in NS_PER_UNIT, f"timestamp_unit {self.timestamp_unit!r}: use ns, us or ms"),
             (self.heartbeat.accept in ("pong", "any"), f"heartbeat.accept {self.heartbeat.accept!r}: use pong or any"),
-            (self.heartbeat.interval > 0 < self.heartbeat.timeout, "heartbeat: interval and timeout must be above 0"),
             (
                 self.outbox.policy in get_args(Policy),
                 f"outbox.policy {self.outbox.policy!r}: disconnect or drop_oldest",
@@ -102,6 +102,7 @@ class ServerConfig:
             (self.outbox.messages >= 2 * BATCH, f"outbox.messages must be at least {2 * BATCH}"),
             (self.memory > self.ring.bytes, "memory must be more than ring.bytes, which is a part of it"),
         ]
+        checks += [(False, f"{name} must be above 0") for name in _not_positive(attrs.asdict(self))]
         for sound, complaint in checks:
             if not sound:
                 raise ConfigurationError(complaint)
@@ -113,3 +114,12 @@ class ServerConfig:
     def connection(self) -> ConnectionConfig:
         """One connection's part."""
         return ConnectionConfig(self.heartbeat, self.requests, self.close_seconds)
+
+
+def _not_positive(settings: dict[str, Any], section: str = "") -> Iterator[str]:
+    """The settings that are a limit of zero or less, which would serve nobody. A port may be 0, a drain too."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _not_positive(value, f"{name}.")
+        elif type(value) in (int, float) and not value > 0 and name not in ("port", "drain_seconds"):
+            yield section + name

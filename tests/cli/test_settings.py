@@ -124,7 +124,7 @@ def test_two_variables_for_one_setting_are_refused(terminal: Terminal) -> None:
         ("host = {a = 1}", "host in {file} must be a text, not {'a': 1}"),
         ("heartbeat = 1", "unknown setting heartbeat in {file}"),
         ("[heartbeat]\ninterval = nan", "heartbeat.interval in {file} must be a number, not nan"),
-        ("[heartbeat]\ninterval = 0", "heartbeat.interval in {file}: heartbeat: interval and timeout must be above 0"),
+        ("[heartbeat]\ninterval = 0", "heartbeat.interval in {file}: heartbeat.interval must be above 0"),
         ("[connections]\ncount_loopback = 1", "connections.count_loopback in {file} must be true or false, not 1"),
         ("[access]\nallow = '::1'", 'access.allow in {file} must be a list of texts, such as ["AAPL"], not'),
         ("memory = 1", "memory in {file}: memory must be more than ring.bytes"),

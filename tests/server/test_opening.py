@@ -16,6 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from datafye_trio import (
     AccessConfig,
     ConfigurationError,
+    ConnectionLimits,
     EventError,
     HeartbeatConfig,
     OutboxLimits,
@@ -209,7 +210,9 @@ def test_bad_settings_are_named() -> None:
         (lambda: ServerConfig(cert="a.pem"), "cert and key"),
         (lambda: ServerConfig(timestamp_unit="s"), "timestamp_unit"),  # type: ignore[arg-type]
         (lambda: ServerConfig(heartbeat=HeartbeatConfig(accept="none")), "heartbeat.accept"),  # type: ignore[arg-type]
-        (lambda: ServerConfig(heartbeat=HeartbeatConfig(interval=0)), "interval"),
+        (lambda: ServerConfig(heartbeat=HeartbeatConfig(interval=0)), r"heartbeat\.interval must be above 0"),
+        (lambda: ServerConfig(handshake_seconds=float("nan")), "handshake_seconds must be above 0"),
+        (lambda: ServerConfig(connections=ConnectionLimits(total=-1)), r"connections\.total must be above 0"),
         (lambda: ServerConfig(outbox=OutboxLimits(policy="drop")), "outbox.policy"),  # type: ignore[arg-type]
         (lambda: ServerConfig(outbox=OutboxLimits(messages=10)), "outbox.messages"),
         (lambda: ServerConfig(memory=1, ring=RingLimits(bytes=2)), "memory"),
