@@ -23,6 +23,9 @@ _REASONS: Final = {
 _CHUNK: Final = 4_096
 """Bytes a read: with larger ones, one flooding client holds up the others for longer."""
 
+_LINGER_BYTES: Final = 256 * 1024
+"""More than a peer has under way that does not know yet that we have closed."""
+
 
 class SocketClosed(Exception):
     """Nothing more will come. `due` is the close that the peer should still get; None if it closed, or is gone."""
@@ -103,14 +106,16 @@ class ServerSocket:
     async def _linger(self) -> None:
         """Read on where the peer has not closed and the library no longer reads.
 
-        Closing with unread bytes would be a reset, and the peer would never see our close frame.
+        Closing with unread bytes would be a reset, and the peer would never see our close frame. One that goes on
+        sending all the same is a flooder, and gets the reset.
         """
         if self._guard.peer_closed:
             return
         if isinstance(self._transport, trio.abc.HalfCloseableStream):
             await self._transport.send_eof()
-        while await self._transport.receive_some(_CHUNK):
-            pass
+        left = _LINGER_BYTES
+        while left > 0 and (data := await self._transport.receive_some(_CHUNK)):
+            left -= len(data)
 
     async def _reset(self) -> None:
         raw = self._transport

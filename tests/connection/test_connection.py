@@ -218,6 +218,19 @@ async def test_each_close_code(autojump_clock: MockClock, data: bytes, code: int
         assert (await other.message())["seq"] == 1
 
 
+async def test_a_flooder_that_goes_on_after_the_close_frame_is_cut_off_at_once(autojump_clock: MockClock) -> None:
+    async with memory_server() as server:
+        client = await RawClient.connect(server)
+        sent = 0
+        with pytest.raises(trio.BrokenResourceError):
+            while True:
+                await client.stream.send_all(masked(9, b"") * 1_000)
+                sent += 6_000
+        assert trio.current_time() == 0  # without waiting for the 2 s that a close may take
+        assert sent < 500_000
+        assert (await client.closed())[0] == 1008
+
+
 async def test_a_pinging_peer_is_answered_by_pongs(autojump_clock: MockClock) -> None:
     async with memory_server() as server:
         client = await RawClient.connect(server)
