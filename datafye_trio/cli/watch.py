@@ -61,7 +61,7 @@ async def run(url: str, flags: WatchFlags) -> int:
     failures: list[str] = []
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_obey, signals, watching)
+            nursery.start_soon(_obey, signals, watching, table)
             nursery.start_soon(_show, view, watching, failures)
             with watching:
                 try:
@@ -77,11 +77,12 @@ async def run(url: str, flags: WatchFlags) -> int:
     return _FAILED if failures else 0
 
 
-async def _obey(signals: AsyncIterator[int], watching: trio.CancelScope) -> None:
+async def _obey(signals: AsyncIterator[int], watching: trio.CancelScope, table: bool) -> None:
+    terminal = sys.stdout.fileno() if table else None  # asked now: a live view puts another stdout in place
     async for _ in signals:
         if watching.cancel_called:
-            if sys.stdout.isatty():
-                os.write(sys.stdout.fileno(), _SHOW_CURSOR)
+            if terminal is not None:
+                os.write(terminal, _SHOW_CURSOR)
             os._exit(_HURRIED)
         watching.cancel()
 
