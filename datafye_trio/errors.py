@@ -10,6 +10,8 @@ DatafyeError
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 __all__ = ["ConfigurationError", "DatafyeError", "EventError", "RequestError", "ServerClosedError", "SourceError"]
 
 
@@ -49,3 +51,12 @@ class RequestError(DatafyeError):
         self.message = message
         self.field = field
         self.symbols = symbols
+
+
+def leaves_of(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a group, however deep; an exception that is no group is its own leaf."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves_of(inner)
+    else:
+        yield error

@@ -6,7 +6,7 @@ import json
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import trio
 
@@ -79,7 +79,7 @@ class RawClient:
         self.buffer = b""
 
     @classmethod
-    async def connect(cls, server: Server, path: str = "/datafye-ws/v1", *headers: str) -> RawClient:
+    async def connect(cls, server: Server, path: str = "/datafye-ws/v1", *headers: str) -> Self:
         """Connect over memory; fails if the answer is not 101."""
         client = cls(server.connect())
         await client.stream.send_all(upgrade_head(path, *headers))

@@ -11,7 +11,7 @@ import trio
 from datafye_trio.broker.ring import RingStore
 from datafye_trio.broker.topic import Board, BoardKey, Topic
 from datafye_trio.broker.validate import channels_of, check_event
-from datafye_trio.errors import EventError, SourceError
+from datafye_trio.errors import EventError, SourceError, leaves_of
 from datafye_trio.logs import get_logger
 from datafye_trio.model import DatasetInfo, Event
 from datafye_trio.protocol import normalise_symbol
@@ -106,7 +106,7 @@ class Dataset:
             self._stopped(SourceState.ENDED, "cancelled" if self._scope.cancelled_caught else "the data has ended")
         # except*, since a source with a nursery of its own raises groups, and when cancelled with Cancelled among them.
         except* Exception as crash:
-            errors = _leaves(crash)
+            errors = list(leaves_of(crash))
             if not all(isinstance(error, SourceError) for error in errors):
                 log.exception("source crashed", dataset=self.info.name)
             self._stopped(SourceState.CRASHED, "; ".join(map(_sentence, errors)))
@@ -150,13 +150,5 @@ class Dataset:
         return topics
 
 
-def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
-    """The exceptions of a group, however deep."""
-    found: list[Exception] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
-
-
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     return str(error) if isinstance(error, SourceError) else f"{type(error).__name__}: {error}"

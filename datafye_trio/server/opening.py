@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Final
 
 import trio
 
+from datafye_trio.errors import leaves_of
 from datafye_trio.protocol import CloseCode, Ending
 from datafye_trio.server.config import ServerConfig
 from datafye_trio.server.server import Server
@@ -87,17 +88,9 @@ class open_server(AbstractAsyncContextManager[Server]):  # noqa: N801 -- reads a
             await self._manager.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
         except BaseExceptionGroup as group:
             # Leaf by leaf: taking cancellations out of a group makes it anew, so a body's own group is not itself here.
-            own = {id(leaf) for leaf in _leaves(error)} if error is not None else set()
-            ours = [leaf for leaf in _leaves(group) if id(leaf) not in own and not isinstance(leaf, trio.Cancelled)]
+            own = {id(leaf) for leaf in leaves_of(error)} if error is not None else set()
+            ours = [leaf for leaf in leaves_of(group) if id(leaf) not in own and not isinstance(leaf, trio.Cancelled)]
             if len(ours) == 1:
                 raise ours[0] from None
             if ours:
                 raise BaseExceptionGroup("several tasks of the server failed", ours) from None
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
