@@ -20,6 +20,7 @@ _REASONS: Final = {
     CloseCode.INVALID_TEXT: "a text message was not UTF-8",
 }
 """Codes with which trio-websocket ends a connection without telling the peer."""
+_SHUTDOWN: Final = frozenset({CloseCode.GOING_AWAY, CloseCode.RESTART})
 _CHUNK: Final = 4_096
 """Bytes a read: with larger ones, one flooding client holds up the others for longer."""
 
@@ -78,7 +79,8 @@ class ServerSocket:
     async def close(self, ending: Ending | None, seconds: float) -> None:
         """End in good order within `seconds`, else by a reset: close frame, wait for the peer's, close the transport.
 
-        Cancelled, it resets at once.
+        Cancelled, it resets at once. There is no reset where we shut down and all is written: the peer has done
+        nothing wrong, and a reset would take from it what it has not read yet.
         """
         polite = False
         try:
@@ -95,7 +97,10 @@ class ServerSocket:
             pass  # the peer was faster; the reset below frees what is left
         finally:
             if not polite:
-                await self._reset()  # noqa: ASYNC102 -- never waits: it closes by force
+                told = self._guard.close_sent and not self._guard.broken
+                if not (told and ending is not None and ending.code in _SHUTDOWN):
+                    self._make_close_a_reset()
+                await trio.aclose_forcefully(self._transport)  # noqa: ASYNC102 -- never waits
 
     async def _drain(self) -> None:
         """Read until the peer has closed too: trio-websocket stops reading while nobody takes its messages."""
@@ -117,7 +122,7 @@ class ServerSocket:
         while left > 0 and (data := await self._transport.receive_some(_CHUNK)):
             left -= len(data)
 
-    async def _reset(self) -> None:
+    def _make_close_a_reset(self) -> None:
         raw = self._transport
         while isinstance(raw, trio.SSLStream):
             raw = raw.transport_stream
@@ -125,7 +130,6 @@ class ServerSocket:
             # Without this, close() would leave the kernel sending what a stalled peer never reads.
             with contextlib.suppress(OSError):
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        await trio.aclose_forcefully(self._transport)
 
     def _due(self, closed: ConnectionClosed) -> Ending | None:
         if self._guard.verdict is not None:

@@ -192,3 +192,23 @@ async def test_a_broken_tcp_connection_is_reset(tools: Any, secure: bool) -> Non
                 pass
         await tcp.aclose()
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("code", "told"), [(CloseCode.GOING_AWAY, True), (CloseCode.NO_PONG, False)])
+async def test_a_late_reader_is_told_of_a_shutdown_but_not_waited_for(tools: Any, code: CloseCode, told: bool) -> None:
+    """On a real socket: all was written, the peer has not answered in time. A reset would take it away again."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener, trio.open_nursery() as nursery:
+        theirs = await trio.open_tcp_stream(*listener.socket.getsockname())
+        ours = await listener.accept()
+        socket = await accept_socket(nursery, ours, tools.KEY, None, tools.LIMITS)
+        peer = tools.RawPeer(theirs)
+        await peer.read_answer()
+        await socket.close(Ending(code, "bye"), 0.05)
+        if told:
+            assert await peer.read_to_end() == [(Opcode.CLOSE, tools.close_payload(code) + b"bye")]
+        else:
+            with pytest.raises(trio.BrokenResourceError):
+                await peer.read_to_end()
+        await theirs.aclose()
+        nursery.cancel_scope.cancel()
