@@ -79,6 +79,8 @@ class Subscribing:
         for other in self._broker.datasets.values() if request.dataset is None else [dataset]:
             if other.info.name in named:
                 found = select(other, request, self._endpoint, self._limits.symbols)
+                if other is not dataset:
+                    found.refusals.clear()  # "all quotes" asks nothing wrong of a dataset that has none
                 self._leave_all(request, found, ignored)
                 refusals += found.refusals
         self._broker.notify()

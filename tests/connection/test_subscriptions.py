@@ -111,6 +111,8 @@ async def test_unsubscribing_everything_is_answered_and_covers_all_datasets(auto
         await peer.ask(action="subscribe", channels=["trades"], symbols=["BTCUSD"], dataset="Crypto")
         listed = (await peer.ask(action="subscriptions", id=3))["subscriptions"]
         assert [group["symbols"] for group in listed] == [["AAPL"], ["BTCUSD"]]
+        answer = await peer.ask(action="unsubscribe", symbols=["*"], channels=["quotes"])
+        assert (answer["dataset"], answer["total"]) == ("Stocks", 2)  # and no error for crypto, which has no quotes
         await peer.send(action="unsubscribe", symbols=["*"])
         answers = await peer.messages(2)
         assert [(a["dataset"], a["total"]) for a in answers] == [("Stocks", 1), ("Crypto", 0)]
