@@ -97,6 +97,7 @@ def test_every_xxx_tick_arrives_with_venue_and_conditions() -> None:
     assert {len(mic) for mic in venues.values()} == {4}
     for field, name in QUOTE_FIELDS.items():
         assert column(got_quotes, name) == [number(row[field]) for row in quotes]
+    assert column(got_quotes, "exchangeTimestamp") == [int(row["ts_ns"]) for row in quotes]
     assert column(got_quotes, "bidExchangeID") == column(got_quotes, "askExchangeID")
 
 
