@@ -1,7 +1,8 @@
 """Market events, as Python sees them: snake_case, prices as floats, times as integer nanoseconds since 1970 UTC.
 
-The classes are slotted but not frozen: creating a frozen one costs eight times as much, and a busy source creates
-half a million a second. Treat an event as immutable once it was published: it is shared, not copied.
+The classes are slotted but not frozen: creating a frozen quote takes three to five times as long (timeit: 0.8 to 1.0
+against 0.2 to 0.3 µs), and a busy source creates half a million events a second. Treat an event as immutable once it
+was published: it is shared, not copied.
 The wire names (camelCase) live in `protocol.codec`; which fields exist is the contract of protocol.md section 3.
 """
 

@@ -91,9 +91,22 @@ class Reception:
                 await self._handshake(nursery, stream, (address, local), deadline)
         except HttpError as error:
             log.info("refused", address=str(address), status=error.status, reason=error.reason)
-            if self._tls is None:  # without TLS spoken there is no way to tell the peer
+            # Telling a peer over TLS costs a handshake: those who may come back get it, refused addresses do not.
+            if self._tls is None or error.status != 403:
                 with trio.move_on_at(deadline):
-                    await respond_error(stream, error)
+                    if (secured := await self._secure(stream)) is not None:
+                        await respond_error(secured, error)
+
+    async def _secure(self, stream: trio.abc.Stream) -> trio.abc.Stream | None:
+        """The stream to speak HTTP on: with TLS, where the server has a certificate. None if the peer cannot."""
+        if self._tls is None:
+            return stream
+        secured = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
+        try:
+            await secured.do_handshake()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return None
+        return secured
 
     async def _handshake(
         self, nursery: trio.Nursery, stream: trio.abc.Stream, addresses: tuple[Address, Address], deadline: float
@@ -102,12 +115,9 @@ class Reception:
         address, local = addresses
         request: WebSocketRequest | None = None
         with trio.CancelScope(deadline=deadline) as in_time:
-            if self._tls is not None:
-                stream = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
-                try:
-                    await stream.do_handshake()
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    return
+            if (secured := await self._secure(stream)) is None:
+                return
+            stream = secured
             try:
                 if (head := await read_head(stream)) is None:
                     return

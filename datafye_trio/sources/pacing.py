@@ -14,8 +14,8 @@ from datafye_trio.sources.base import BATCH, Publisher
 __all__ = ["TICK", "Timed", "flood", "pace"]
 
 TICK: Final = 0.002
-"""The shortest time in seconds between two wake-ups. One wake-up an event costs 30 µs each: 5,000 events a second would
-eat a sixth of a core for nothing. Nothing is early, and nothing is later than this."""
+"""The shortest time in seconds between two wake-ups: at 5,000 events a second, a wake-up for each would cost more than
+all else, for nothing. No event is early, and none is later than this."""
 
 Timed: TypeAlias = tuple[int, Event]
 """An event and its place in the source's own time, in nanoseconds, never falling from one event to the next."""

@@ -1,7 +1,7 @@
 """Our own stream under trio-websocket: it counts what comes in, serialises what goes out, and owns the end.
 
 trio-websocket does the handshake, ping and pong, fragments and closes; data frames go out through `send_all` here,
-ready-made. What its maintainers leave open is closed here (each found by measurement):
+ready-made. What it leaves open is closed here:
 
 - it reads nothing more until our 101 is written, so that early bytes cannot pile up in h11;
 - a write that failed, was cancelled or took too long leaves half a frame: the stream is broken for good;

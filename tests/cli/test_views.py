@@ -47,7 +47,9 @@ async def test_a_terminal_that_is_gone_ends_the_table(autojump_clock: trio.testi
         def write(self, _: str) -> int:
             raise BrokenPipeError
 
-    await TableView("ws://x", Screen(file=Gone(), force_terminal=True)).run()
+    with trio.move_on_after(60) as in_time:
+        await TableView("ws://x", Screen(file=Gone(), force_terminal=True)).run()
+    assert not in_time.cancelled_caught
 
 
 @pytest.fixture
@@ -73,10 +75,12 @@ async def test_lines_are_events_as_they_came_one_a_line(pipe: tuple[int, int]) -
 async def test_a_reader_of_lines_that_is_gone_ends_the_view(pipe: tuple[int, int]) -> None:
     os.close(pipe[0])
     view = LinesView("ws://x", pipe[1])
-    await view.take("{}", TRADE)
-    await view.run()
-    await view.take("{}", TRADE)
-    await view.finish()
+    with trio.move_on_after(5) as in_time:
+        await view.take("{}", TRADE)
+        await view.run()
+        await view.take("{}", TRADE)
+        await view.finish()
+    assert not in_time.cancelled_caught
 
 
 @pytest.fixture

@@ -146,6 +146,35 @@ async def test_wss(tmp_path: Path) -> None:
         await client.close()
 
 
+async def test_over_tls_too_many_are_told_and_refused_addresses_are_dropped(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    files = {"port": 0, "cert": str(tmp_path / "both.pem"), "key": str(tmp_path / "both.pem")}
+
+    async def secured(port: int) -> RawClient:
+        tcp = await trio.open_tcp_stream("127.0.0.1", port)
+        return RawClient(trio.SSLStream(tcp, context, server_hostname="localhost", https_compatible=True))
+
+    async with open_server(ServerConfig(connections=ConnectionLimits(total=1), **files)) as server:
+        first, second = await secured(server.port), await secured(server.port)
+        await first.stream.send_all(upgrade_head(WS))
+        assert (await first.http_answer())[0] == 101
+        await second.stream.send_all(upgrade_head(WS))
+        status, headers, _ = await second.http_answer()
+        assert (status, headers["retry-after"]) == (503, "5")
+        await first.message()
+        await first.close()
+        await trio.aclose_forcefully(second.stream)
+    async with open_server(ServerConfig(access=AccessConfig(deny=("127.0.0.1",)), **files)) as server:
+        denied = await secured(server.port)
+        with pytest.raises(trio.BrokenResourceError):
+            await denied.stream.send_all(upgrade_head(WS))
+        await trio.aclose_forcefully(denied.stream)
+
+
 def test_unreadable_certificates_are_named(tmp_path: Path) -> None:
     async def start() -> None:
         async with open_server(ServerConfig(port=0, cert="nowhere.pem", key="nokey.pem")):
