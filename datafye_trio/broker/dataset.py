@@ -15,7 +15,7 @@ from datafye_trio.errors import EventError, SourceError, leaves_of
 from datafye_trio.logs import get_logger
 from datafye_trio.model import DatasetInfo, Event
 from datafye_trio.protocol import normalise_symbol
-from datafye_trio.sources import BATCH, Source
+from datafye_trio.sources import BATCH, Mark, Source
 
 if TYPE_CHECKING:
     from datafye_trio.broker.broker import Broker
@@ -76,6 +76,10 @@ class Dataset:
             raise EventError(f"publish_nowait takes at most {BATCH} events at once")
         for batch in batches:
             self._broker.publish_nowait((self, batch))
+
+    async def mark(self, mark: Mark) -> None:  # noqa: ARG002 -- folds come with the next change
+        """See `datafye_trio.sources.Publisher.mark`."""
+        await trio.lowlevel.checkpoint()
 
     async def room(self) -> None:
         """See `datafye_trio.sources.Publisher.room`."""

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import attrs
 
-__all__ = ["Bar", "Ema", "Event", "Halt", "Line", "Quote", "Resume", "Sma", "Trade"]
+__all__ = ["Bar", "Ema", "Event", "Halt", "Line", "Quote", "Resume", "Sma", "Timed", "Trade"]
 
 
 @attrs.define
@@ -55,19 +55,21 @@ class Trade:
 class Bar:
     """Open, high, low and close of the half-open span that begins at `start` and lasts one `frequency`.
 
+    A price is None where no trade of the span may set it (odd lots, say, under the tape's rules: they count for the
+    volume alone); so is `vwap` where the volume is 0. `volume` is an integer where every size was a whole share.
     `final` is False only for a running bar; `revision` counts the corrections of a final bar, from 1.
     """
 
     symbol: str
     frequency: str
     start: int
-    open: float
-    high: float
-    low: float
-    close: float
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float | None
     volume: float
     count: int
-    vwap: float
+    vwap: float | None
     final: bool = True
     revision: int | None = None
 
@@ -133,3 +135,6 @@ class Resume:
 
 
 Event: TypeAlias = Quote | Trade | Bar | Sma | Ema | Halt | Resume
+
+Timed: TypeAlias = tuple[int, Event]
+"""An event and its place in its source's own time, in nanoseconds, never falling from one event to the next."""

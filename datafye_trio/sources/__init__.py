@@ -1,6 +1,15 @@
 """Where events come from: a made-up market, recorded ticks, or the program itself."""
 
-from datafye_trio.sources.base import BATCH, Publisher, Source
+from datafye_trio.sources.base import (
+    BATCH,
+    Aggregating,
+    Historical,
+    History,
+    HistoryQuery,
+    Mark,
+    Publisher,
+    Source,
+)  # fmt: skip
 from datafye_trio.sources.listings import CRYPTO_SYMBOLS, QUICKSTART_SYMBOLS
 from datafye_trio.sources.market import NOTIONAL_RATE, SyntheticConfig, SyntheticMarket
 from datafye_trio.sources.program import Program
@@ -8,7 +17,7 @@ from datafye_trio.sources.replay import Replay, ReplayConfig
 from datafye_trio.sources.synthetic import Synthetic
 
 __all__ = [
-    "Source", "Publisher", "BATCH",
+    "Source", "Publisher", "Aggregating", "Historical", "History", "HistoryQuery", "Mark", "BATCH",
     "Synthetic", "SyntheticConfig", "SyntheticMarket", "QUICKSTART_SYMBOLS", "CRYPTO_SYMBOLS", "NOTIONAL_RATE",
     "Replay", "ReplayConfig",
     "Program",

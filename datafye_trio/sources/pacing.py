@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final
 
 import trio
 
-from datafye_trio.model import Event
+from datafye_trio.model import Event, Timed
 from datafye_trio.sources.base import BATCH, Publisher
 
-__all__ = ["TICK", "Timed", "flood", "pace"]
+__all__ = ["TICK", "flood", "pace"]
 
 TICK: Final = 0.002
 """The shortest time in seconds between two wake-ups: at 5,000 events a second, a wake-up for each would cost more than
 all else, for nothing. No event is early, and none is later than this."""
-
-Timed: TypeAlias = tuple[int, Event]
-"""An event and its place in the source's own time, in nanoseconds, never falling from one event to the next."""
 
 
 async def pace(events: Iterator[Timed], publisher: Publisher, *, origin: int, speed: float) -> int:

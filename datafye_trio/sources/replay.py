@@ -15,10 +15,10 @@ import attrs
 import trio
 
 from datafye_trio.errors import ConfigurationError, SourceError
-from datafye_trio.model import AssetClass, Channel, DatasetInfo
+from datafye_trio.model import AssetClass, Channel, DatasetInfo, Timed
+from datafye_trio.recordings.csv_ticks import TIME_COLUMNS, TickFile, find_tick_files, read_ticks
 from datafye_trio.sources.base import Publisher
-from datafye_trio.sources.csv_ticks import TIME_COLUMNS, TickFile, find_tick_files, read_ticks
-from datafye_trio.sources.pacing import Timed, flood, pace
+from datafye_trio.sources.pacing import flood, pace
 
 __all__ = ["Replay", "ReplayConfig"]
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 
 import pytest
 import trio
 
 from datafye_trio.model import Event
+from datafye_trio.sources import Mark
 
 START_NS = 1_760_000_000_000_000_000
-SAMPLES = Path(__file__).resolve().parents[2] / "../shared/data"
 
 
 class NotingPublisher:
-    """Notes every batch with the time it came at, in seconds since the publisher was made.
+    """Notes every batch with the time it came at, in seconds since the publisher was made, and every mark.
 
     `before` is awaited at the start of each publish, to stall it; after `stop_after` events the source is cancelled.
     """
@@ -23,6 +22,7 @@ class NotingPublisher:
     def __init__(self) -> None:
         self.batches: list[tuple[float, list[Event]]] = []
         self.rooms = 0
+        self.marks: list[tuple[int, Mark]] = []
         self.asked_topics: list[int] = []
         self.subscribed = trio.Event()
         self.before: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
@@ -47,6 +47,10 @@ class NotingPublisher:
         self._count += len(batch)
         if self._count >= self.stop_after:
             self._scope.cancel()
+
+    async def mark(self, mark: Mark) -> None:
+        self.marks.append((len(self.events), mark))
+        await trio.lowlevel.checkpoint()
 
     async def room(self) -> None:
         self.rooms += 1
@@ -74,28 +78,3 @@ async def publisher() -> NotingPublisher:
 @pytest.fixture
 def start_ns() -> int:
     return START_NS
-
-
-@pytest.fixture
-def sample() -> Callable[[str], Path]:
-    """The folder of one set of the sample data; skips the test where it is not there."""
-
-    def find(name: str) -> Path:
-        folder = SAMPLES / name
-        if not folder.is_dir():
-            pytest.skip(f"the sample data is not here: {name}")
-        return folder
-
-    return find
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str, str], Path]:
-    """Write a small text file below a fresh folder."""
-
-    def make(name: str, text: str) -> Path:
-        path = tmp_path / name
-        path.write_text(text)
-        return path
-
-    return make

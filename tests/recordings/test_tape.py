@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from datafye_trio.sources.tape import venue_mic
+from datafye_trio.recordings.tape import venue_mic
 
 
 @pytest.mark.parametrize(("letter", "mic"), [("N", "XNYS"), ("T", "XNAS"), ("Q", "XNAS"), ("P", "ARCX"), ("D", "FINR")])

@@ -24,10 +24,9 @@ from typing import Final, TextIO, TypeAlias
 import attrs
 
 from datafye_trio.errors import SourceError
-from datafye_trio.model import AssetClass, Channel, Quote, Trade
+from datafye_trio.model import AssetClass, Channel, Quote, Timed, Trade
 from datafye_trio.protocol.names import normalise_symbol
-from datafye_trio.sources.pacing import Timed
-from datafye_trio.sources.tape import venue_mic
+from datafye_trio.recordings.tape import venue_mic
 
 __all__ = ["TIME_COLUMNS", "TickFile", "find_tick_files", "read_ticks"]
 

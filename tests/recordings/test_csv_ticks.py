@@ -4,7 +4,7 @@ import pytest
 
 from datafye_trio.errors import SourceError
 from datafye_trio.model import AssetClass, Channel, Quote, Trade
-from datafye_trio.sources.csv_ticks import TickFile, find_tick_files, read_ticks
+from datafye_trio.recordings.csv_ticks import TickFile, find_tick_files, read_ticks
 
 STOCKS, CRYPTO = AssetClass.STOCKS, AssetClass.CRYPTO
 TRADES = "symbol,ts_ns,price,size,trade_id,exchange,conditions\n"
