@@ -38,6 +38,7 @@ from datafye_trio.protocol.requests import (
 )  # fmt: skip
 from datafye_trio.protocol.session import Ending, Session, State, TokenBucket, Trigger
 from datafye_trio.protocol.strict import parse_json, parse_msgpack
+from datafye_trio.protocol.times import format_time, parse_time
 
 __all__ = [
     "Advice", "CloseCode", "ErrorCode",
@@ -49,4 +50,5 @@ __all__ = [
     "normalise_symbol", "parse_asset_class", "parse_channel", "parse_frequency",
     "BASE_PATH", "Endpoint", "find_endpoint", "parse_query",
     "Ending", "Session", "State", "TokenBucket", "Trigger",
+    "format_time", "parse_time",
 ]  # fmt: skip
