@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 import attrs
 
-from datafye_trio.model import Frequency, Trade
+from datafye_trio.errors import ConfigurationError
+from datafye_trio.model import Channel, Frequency, Trade
 
 __all__ = ["Aggregation", "EmaPeriods", "SmaPeriods", "TradeRule", "Updates"]
 
@@ -50,11 +51,15 @@ class Aggregation:
 
     Attributes:
         rule: which trades count, and for what.
-        frequencies: the bars to publish; indicators run over the closes of each.
+        frequencies: the bars to publish.
         lateness: a trade so much behind the newest one still corrects its bars; one further behind is counted only.
         grace: on a live feed, how long after its end (by the wall clock) a quiet symbol's bar is closed; None: bars are
             closed by the feed's own clock alone, so that a replay gives the same bars at any speed.
         sma, ema: periods of the indicators; None for no such channel.
+        sma_frequencies, ema_frequencies: the bars whose closes they run over, published or not; None: `frequencies`.
+
+    Raises:
+        ConfigurationError: a time below 0.
     """
 
     rule: TradeRule
@@ -63,3 +68,27 @@ class Aggregation:
     grace: float | None = None
     sma: SmaPeriods | None = SmaPeriods()
     ema: EmaPeriods | None = EmaPeriods()
+    sma_frequencies: tuple[Frequency, ...] | None = None
+    ema_frequencies: tuple[Frequency, ...] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        for name, seconds in (("lateness", self.lateness), ("grace", self.grace)):
+            if seconds is not None and not seconds >= 0:
+                raise ConfigurationError(f"the {name} of bars is 0 seconds or more, not {seconds}")
+
+    def frequencies_of(self, channel: Channel) -> tuple[Frequency, ...]:
+        """The frequencies that a channel offers, in the order of `Frequency`; none where there is no such channel."""
+        wanted: tuple[Frequency, ...] | None = ()
+        if channel is Channel.AGGREGATES:
+            wanted = self.frequencies
+        elif channel is Channel.SMA and self.sma is not None:
+            wanted = self.sma_frequencies
+        elif channel is Channel.EMA and self.ema is not None:
+            wanted = self.ema_frequencies
+        found = self.frequencies if wanted is None else wanted
+        return tuple(frequency for frequency in Frequency if frequency in found)
+
+    def all_frequencies(self) -> tuple[Frequency, ...]:
+        """The frequencies of all channels: the bars that must be made."""
+        found = {frequency for channel in Channel for frequency in self.frequencies_of(channel)}
+        return tuple(frequency for frequency in Frequency if frequency in found)
