@@ -9,6 +9,7 @@ from datafye_trio.errors import (
     ConfigurationError,
     DatafyeError,
     EventError,
+    RecordingError,
     RequestError,
     ServerClosedError,
     SourceError,
@@ -52,6 +53,7 @@ __all__ = [
     "AssetClass", "Channel", "Frequency", "DatasetInfo", "TopicKey", "Position",
     "Source", "Publisher", "Synthetic", "SyntheticConfig", "SyntheticMarket", "Replay", "ReplayConfig", "Program",
     "CloseCode", "ErrorCode", "Message", "Data", "decode_message",
-    "DatafyeError", "ConfigurationError", "EventError", "RequestError", "ServerClosedError", "SourceError",
+    "DatafyeError", "ConfigurationError", "EventError", "RecordingError", "RequestError", "ServerClosedError",
+    "SourceError",
     "__version__",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ DatafyeError
 ├── ConfigurationError      yours: a setting, a flag or a file is wrong
 ├── EventError              yours: an event that cannot be published
 ├── SourceError             a data source cannot go on
+├── RecordingError          a recording cannot be written: a full disk, a folder in use
 ├── RequestError            the peer's: a request that is refused (protocol.md section 7)
 └── ServerClosedError       the server is gone
 """
@@ -12,7 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["ConfigurationError", "DatafyeError", "EventError", "RequestError", "ServerClosedError", "SourceError"]
+__all__ = [
+    "ConfigurationError", "DatafyeError", "EventError", "RecordingError", "RequestError", "ServerClosedError",
+    "SourceError",
+]  # fmt: skip
 
 
 class DatafyeError(Exception):
@@ -29,6 +33,10 @@ class EventError(DatafyeError, ValueError):
 
 class SourceError(DatafyeError):
     """A data source cannot go on: a file that is missing, unreadable or malformed. The text names file and line."""
+
+
+class RecordingError(DatafyeError):
+    """A recording cannot be written: a full disk, a folder that another process writes. What was written is unhurt."""
 
 
 class ServerClosedError(DatafyeError):
