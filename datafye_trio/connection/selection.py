@@ -13,6 +13,7 @@ from datafye_trio.model import AssetClass, Channel, Frequency
 from datafye_trio.protocol import (
     Endpoint,
     ErrorCode,
+    Start,
     Subscribe,
     Unsubscribe,
     normalise_symbol,
@@ -21,7 +22,9 @@ from datafye_trio.protocol import (
     parse_frequency,
 )  # fmt: skip
 
-__all__ = ["ALL", "Selection", "find_dataset", "select", "select_symbols"]
+__all__ = [
+    "ALL", "Selection", "check_symbol_count", "find_dataset", "select", "select_symbols", "unknown_symbols",
+]  # fmt: skip
 
 ALL: Final = "*"
 
@@ -40,7 +43,7 @@ class Selection:
     refusals: list[RequestError]
 
 
-def find_dataset(broker: Broker, request: Subscribe | Unsubscribe, endpoint: Endpoint) -> Dataset:
+def find_dataset(broker: Broker, request: Subscribe | Unsubscribe | Start, endpoint: Endpoint) -> Dataset:
     """The dataset that a request names; else the first of its asset class, else the server's first.
 
     Raises:
@@ -55,7 +58,8 @@ def find_dataset(broker: Broker, request: Subscribe | Unsubscribe, endpoint: End
                 field="dataset",
             )
         return found
-    wanted = _asset_class(request.asset_class) or endpoint.asset_class or AssetClass.STOCKS
+    named = None if isinstance(request, Start) else _asset_class(request.asset_class)
+    wanted = named or endpoint.asset_class or AssetClass.STOCKS
     datasets = list(broker.datasets.values())
     return next((dataset for dataset in datasets if dataset.info.asset_class is wanted), datasets[0])
 
@@ -66,26 +70,38 @@ def select(dataset: Dataset, request: Subscribe | Unsubscribe, endpoint: Endpoin
     Raises:
         RequestError: nothing of the request can be met.
     """
-    if len(request.symbols) > max_symbols:
-        raise RequestError(
-            ErrorCode.SUBSCRIPTION_LIMIT,
-            f"a request may name {max_symbols} symbols, this one names {len(request.symbols)}: split it",
-            field="symbols",
-        )
+    check_symbol_count(request.symbols, max_symbols)
     boards, refusals = _select_boards(dataset, request, endpoint)
     everything = any(symbol.strip() == ALL for symbol in request.symbols)
     symbols, unknown = ([], []) if everything else select_symbols(dataset, request.symbols)
     if unknown:
-        what = "not offered by" if dataset.info.symbols is not None else "no well-formed symbols of"
-        refusals.append(
-            RequestError(
-                ErrorCode.UNKNOWN_SYMBOL,
-                f"{len(unknown)} of the symbols are {what} dataset {dataset.info.name}: leave them out",
-                field="symbols",
-                symbols=tuple(unknown),
-            )
-        )
+        refusals.append(unknown_symbols(dataset, unknown))
     return Selection(dataset, boards, symbols, everything, refusals)
+
+
+def check_symbol_count(symbols: Sequence[str], max_symbols: int) -> None:
+    """Refuse a request that names too many symbols.
+
+    Raises:
+        RequestError: SUBSCRIPTION_LIMIT.
+    """
+    if len(symbols) > max_symbols:
+        raise RequestError(
+            ErrorCode.SUBSCRIPTION_LIMIT,
+            f"a request may name {max_symbols} symbols, this one names {len(symbols)}: split it",
+            field="symbols",
+        )
+
+
+def unknown_symbols(dataset: Dataset, unknown: Sequence[str]) -> RequestError:
+    """The refusal of symbols that `select_symbols` did not find."""
+    what = "not offered by" if dataset.info.symbols is not None else "no well-formed symbols of"
+    return RequestError(
+        ErrorCode.UNKNOWN_SYMBOL,
+        f"{len(unknown)} of the symbols are {what} dataset {dataset.info.name}: leave them out",
+        field="symbols",
+        symbols=tuple(unknown),
+    )
 
 
 def _asset_class(text: str | None) -> AssetClass | None:
