@@ -62,6 +62,17 @@ class Codec:
             **self._scaled(self._to_dict[cls](event)),
         }
 
+    def stream_dict(self, event: Event, dataset: str, asset_class: str, stream: str | int) -> dict[str, Any]:
+        """The plain form of a stored data message, ready for `write`: a `stream` stands in place of the `seq`."""
+        cls = type(event)
+        return {
+            "type": self._names[cls],
+            "dataset": dataset,
+            "assetClass": asset_class,
+            "stream": stream,
+            **self._scaled(self._to_dict[cls](event)),
+        }
+
     def write(self, fields: dict[str, Any], encoding: Encoding) -> bytes:
         """The payload of a plain form."""
         return self._write[encoding](fields)

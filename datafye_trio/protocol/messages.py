@@ -146,6 +146,7 @@ class StreamStart:
 
     stream: str | int
     symbols: tuple[str, ...]
+    ignored: tuple[str, ...] | None = None
 
 
 @attrs.frozen

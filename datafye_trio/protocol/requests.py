@@ -82,12 +82,15 @@ class Pong:
 
 @attrs.frozen
 class Start:
-    """A stream of stored data (history path)."""
+    """A stream of stored data (history path). No `symbols`, or `("*",)`, is every symbol of the dataset.
+
+    `rate` is messages a second. With a `window` the stream sends so many messages, and then as many as `more` grants.
+    """
 
     from_: str
     to: str
     frequency: str
-    symbols: tuple[str, ...]
+    symbols: tuple[str, ...] | None = None
     channel: str | None = None
     id: str | int | None = None
     dataset: str | None = None
@@ -211,12 +214,25 @@ def _first_fault(group: cattrs.ClassValidationError) -> tuple[str, str]:
 
 
 def _check(request: Request) -> None:
-    if isinstance(request, Subscribe | Unsubscribe) and not request.symbols:
+    if isinstance(request, Subscribe | Unsubscribe | Start) and request.symbols == ():
         raise RequestError(
             ErrorCode.INVALID_MESSAGE, 'symbols is empty: name at least one, or "*" for all', field="symbols"
         )
-    if isinstance(request, Subscribe):
-        _check_delivery(request)
+    match request:
+        case Subscribe():
+            _check_delivery(request)
+        case Start():
+            _check_above_0("rate", request.rate)
+            _check_above_0("window", request.window)
+        case More():
+            _check_above_0("count", request.count)
+        case _:
+            pass
+
+
+def _check_above_0(name: str, value: float | None) -> None:
+    if value is not None and not (value > 0 and math.isfinite(value)):
+        raise RequestError(ErrorCode.INVALID_MESSAGE, f"{name} must be above 0", field=name)
 
 
 _DELIVERIES: Final[tuple[Literal["all", "latest"], ...]] = ("all", "latest")
@@ -228,5 +244,4 @@ def _check_delivery(request: Subscribe) -> None:
     if request.max_rate is not None:
         if request.delivery != "latest":
             raise RequestError(ErrorCode.INVALID_MESSAGE, "maxRate needs delivery latest", field="maxRate")
-        if not (request.max_rate > 0 and math.isfinite(request.max_rate)):
-            raise RequestError(ErrorCode.INVALID_MESSAGE, "maxRate must be above 0", field="maxRate")
+        _check_above_0("maxRate", request.max_rate)

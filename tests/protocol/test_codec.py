@@ -89,6 +89,14 @@ def test_events_round_trip(event: Event, seq: int, encoding: Encoding) -> None:
 
 
 @settings(max_examples=75, deadline=None)
+@given(event=EVENTS, stream=st.integers(0, 2**63) | st.text(max_size=9), encoding=st.sampled_from(ENCODINGS))
+def test_stored_events_round_trip(event: Event, stream: int | str, encoding: Encoding) -> None:
+    codec = Codec()
+    payload = codec.write(codec.stream_dict(event, "SIP", AssetClass.STOCKS, stream), encoding)
+    assert decode_message(payload, encoding) == Data(event, "SIP", "stocks", stream=stream)
+
+
+@settings(max_examples=75, deadline=None)
 @given(request=LIVE_REQUESTS.map(lambda item: (item, False)) | STORED_REQUESTS.map(lambda item: (item, True)))
 def test_requests_round_trip(request: tuple[Request, bool]) -> None:
     wanted, history = request
@@ -96,7 +104,7 @@ def test_requests_round_trip(request: tuple[Request, bool]) -> None:
     for fields in (parse_json(msgspec.json.encode(plain).decode()), parse_msgpack(msgspec.msgpack.encode(plain))):
         found = outcome(parse_request, fields, history=history)
         if isinstance(found, RequestError):  # it holds a value that is of the type, but out of its range
-            assert found.field in {"symbols", "delivery", "maxRate"}
+            assert found.field in {"symbols", "delivery", "maxRate", "rate", "window", "count"}
         else:
             assert found == (wanted, ())
 

@@ -99,6 +99,10 @@ MESSAGES: list[tuple[Message, str]] = [
     ),
     (StreamStart("s", ("AAPL",)), '{"type":"stream_start","stream":"s","symbols":["AAPL"]}'),
     (
+        StreamStart(1, ("*",), ("speed",)),
+        '{"type":"stream_start","stream":1,"symbols":["*"],"ignored":["speed"]}',
+    ),
+    (
         StreamEnd(4, ("AAPL",), 9, "complete"),
         '{"type":"stream_end","stream":4,"symbols":["AAPL"],"count":9,"reason":"complete"}',
     ),
@@ -235,6 +239,7 @@ def test_marks_of_a_snapshot_and_of_conflation() -> None:
 
 def test_data_of_a_stream_has_its_name_and_no_seq() -> None:
     text = '{"type":"halt","dataset":"SIP","assetClass":"stocks","stream":"s","symbol":"A","timestamp":5,"reason":"x"}'
+    assert Codec().write(Codec().stream_dict(Halt("A", 5, "x"), "SIP", "stocks", "s"), "json").decode() == text
     assert decode_message(text) == Data(Halt("A", 5, "x"), "SIP", "stocks", stream="s")
 
 
