@@ -30,19 +30,41 @@ TradeRule: TypeAlias = Callable[[Trade], Updates]
 
 @attrs.frozen
 class SmaPeriods:
-    """The closes that the two lines of an SMA average."""
+    """The closes that the two lines of an SMA average.
+
+    Raises:
+        ConfigurationError: not whole numbers, or not 1 <= fast < slow.
+    """
 
     fast: int = 20
     slow: int = 50
 
+    def __attrs_post_init__(self) -> None:
+        _check_periods("SMA", self.fast, self.slow)
+
 
 @attrs.frozen
 class EmaPeriods:
-    """The periods of the two lines of an EMA and of their signal line (MACD's customary 12, 26, 9)."""
+    """The periods of the two lines of an EMA and of their signal line (MACD's customary 12, 26, 9).
+
+    Raises:
+        ConfigurationError: not whole numbers, not 1 <= fast < slow, or not signal >= 1.
+    """
 
     fast: int = 12
     slow: int = 26
     signal: int = 9
+
+    def __attrs_post_init__(self) -> None:
+        _check_periods("EMA", self.fast, self.slow, self.signal)
+
+
+def _check_periods(indicator: str, fast: int, slow: int, signal: int = 1) -> None:
+    for name, periods in (("fast", fast), ("slow", slow), ("signal", signal)):
+        if not isinstance(periods, int) or periods < 1:
+            raise ConfigurationError(f"the {name} periods of an {indicator} are a whole number from 1, not {periods!r}")
+    if fast >= slow:
+        raise ConfigurationError(f"the fast periods of an {indicator} are fewer than the slow ones, not {fast}, {slow}")
 
 
 @attrs.frozen
