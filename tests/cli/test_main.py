@@ -38,7 +38,7 @@ def test_no_command_is_help(terminal: Terminal) -> None:
 
 
 def test_an_unknown_command_is_one_line(terminal: Terminal) -> None:
-    line = 'Unknown command "serv". Did you mean "serve"? Available commands: serve, watch.'
+    line = 'Unknown command "serv". Did you mean "serve"? Available commands: serve, watch, record.'
     assert terminal.complain("serv") == line
 
 

@@ -1,0 +1,175 @@
+"""`datafye-trio record`: subscribe to a server, and write what comes as a recording, until a signal."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import attrs
+import trio
+from cyclopts import Parameter
+
+from datafye_trio.cli.intake import Tally
+from datafye_trio.cli.progress import show_progress, summary
+from datafye_trio.cli.recorder import Recorder, RecorderConfig
+from datafye_trio.cli.text import one_line, say
+from datafye_trio.errors import ConfigurationError, RecordingError, leaves_of
+from datafye_trio.protocol import Subscribe, find_endpoint, parse_channel, parse_frequency
+from datafye_trio.recordings.arrow import load_arrow
+from datafye_trio.recordings.writer import RecordingWriter
+from datafye_trio.wire.client import open_client
+
+__all__ = ["RecordFlags", "record", "run"]
+
+_FAILED: Final = 1
+_HURRIED: Final = 130
+
+
+def _list(text: str) -> Parameter:
+    return Parameter(help=text, negative="", show_default=False)
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class RecordFlags:
+    """The flags of `record`."""
+
+    channels: Annotated[
+        tuple[str, ...],
+        _list(
+            "Channels, comma-separated: quotes, trades, aggregates, sma, ema. By default what the path is for, "
+            "else quotes and trades."
+        ),
+    ] = ()
+    frequency: Annotated[
+        tuple[str, ...],
+        _list("Frequencies of bars and indicators, comma-separated: Second, Minute (default), Hour, Day."),
+    ] = ()
+    symbols: Annotated[
+        tuple[str, ...], _list("Symbols, comma-separated; * (default) is every symbol of the dataset.")
+    ] = ("*",)
+    dataset: Annotated[str | None, Parameter(help="Dataset; by default the server's first.")] = None
+    seconds: Annotated[float | None, Parameter(help="End after this time.")] = None
+    reconnect: Annotated[bool, Parameter(help="Come back when the connection is lost.")] = True
+    ca: Annotated[Path | None, Parameter(help="PEM file with the authorities to trust, for wss://.")] = None
+
+
+def record(url: str, folder: Path, flags: RecordFlags) -> int:
+    """Record what a server sends until a signal, or for `--seconds`; returns the exit code.
+
+    Raises:
+        ConfigurationError: the URL, the folder or a flag cannot be used, or pyarrow is missing.
+    """
+    if flags.seconds is not None and not 0 < flags.seconds < math.inf:
+        raise ConfigurationError("--seconds must be a number above 0")
+    open_client(url, ca=flags.ca)  # only to refuse a wrong URL before anything is made
+    config = RecorderConfig(
+        connect=partial(open_client, url, ca=flags.ca),
+        requests=requests_of(url, flags),
+        open_sink=partial(RecordingWriter, folder),
+        reconnect=flags.reconnect,
+        wall_clock=time.time_ns,
+        random=random.random,
+    )
+    load_arrow()
+    check_folder(folder)
+    return trio.run(run, config, flags.seconds)
+
+
+async def run(config: RecorderConfig, seconds: float | None = None) -> int:
+    """Record until SIGINT, SIGTERM or `seconds` are over (0), or until it fails or has lost something (1).
+
+    A second signal ends the process at once, with 130: what is on disk by then is whole.
+    """
+    began = trio.current_time()
+    tally = Tally(say)
+    recorder = Recorder(config, tally)
+    recorder.reading.deadline = began + (seconds or math.inf)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_obey, signals, recorder.stop)
+                nursery.start_soon(show_progress, recorder, tally)
+                await recorder.run()
+                nursery.cancel_scope.cancel()
+        except* (ConfigurationError, RecordingError) as group:
+            recorder.failure = str(next(leaves_of(group)))
+    if recorder.failure is not None:
+        say(f"datafye-trio: {one_line(recorder.failure, 500)}")
+    if recorder.sink is not None or recorder.failure is None:
+        say(summary(recorder, tally, trio.current_time() - began))
+    lost = recorder.sink is not None and recorder.sink.lost > 0
+    return _FAILED if lost or recorder.failure is not None else 0
+
+
+async def _obey(signals: AsyncIterator[int], stop: Callable[[], None]) -> None:
+    stopped = False
+    async for _ in signals:
+        if stopped:
+            os._exit(_HURRIED)
+        stopped = True
+        stop()
+
+
+def requests_of(url: str, flags: RecordFlags) -> tuple[Subscribe, ...]:
+    """What to subscribe to: ticks in one request, bars and indicators in one for each frequency.
+
+    Raises:
+        ConfigurationError: there is no such channel or frequency, or nothing is named.
+    """
+    endpoint = find_endpoint(urlsplit(url).path)
+    try:
+        channels = [parse_channel(name) for name in _split(flags.channels)]
+        frequencies = [parse_frequency(name) for name in _split(flags.frequency)]
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+    if not channels:
+        path = None if endpoint is None else endpoint.channel
+        channels = [parse_channel(name) for name in ("quotes", "trades")] if path is None else [path]
+    symbols = _split(flags.symbols)
+    if not symbols:
+        raise ConfigurationError("--symbols is empty: name at least one, or * for all")
+    slow = tuple(dict.fromkeys(str(channel) for channel in channels if channel.has_frequency))
+    ticks = tuple(dict.fromkeys(str(channel) for channel in channels if not channel.has_frequency))
+    if frequencies and not slow:
+        raise ConfigurationError("--frequency is for aggregates, sma and ema: quotes and trades have none")
+    wanted = [(slow, str(frequency)) for frequency in dict.fromkeys(frequencies or [parse_frequency("Minute")])]
+    return tuple(
+        Subscribe(
+            symbols, names, f"record-{number}", flags.dataset, frequency=frequency, snapshot=False, delivery="all"
+        )
+        for number, (names, frequency) in enumerate([(ticks, None), *wanted])
+        if names
+    )
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds anything but recordings, before anything is written to it.
+
+    Raises:
+        ConfigurationError: it is a file, or holds other things, or cannot be read or written.
+    """
+    try:
+        foreign = sorted(path.name for path in folder.iterdir() if not path.name.startswith("dataset="))
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        raise ConfigurationError(f"{folder} is a file: name a folder to record to") from None
+    except OSError as error:
+        raise ConfigurationError(f"cannot use the folder {folder}: {error.strerror}") from None
+    if foreign:
+        raise ConfigurationError(f"{folder} holds other things ({foreign[0]}): name an empty folder, or a recording")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"cannot write to the folder {folder}: permission denied")
+
+
+def _split(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())

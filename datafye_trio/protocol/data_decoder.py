@@ -1,0 +1,133 @@
+"""The fast way in for data messages: JSON text to events, for clients that read tens of thousands a second.
+
+`codec.decode_message` takes a message apart step by step and can say what is wrong with it; that costs 11 µs a quote.
+Here msgspec decodes into typed structs, generated from the event classes and their wire names, at 1.5 µs. Whatever it
+does not take as data (an answer, a heartbeat, a malformed message) is `decode_message`'s to judge: this module explains
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from operator import attrgetter, or_
+from types import NoneType
+from typing import Annotated, Any, Final, Union, get_args
+
+import attrs
+import msgspec
+
+from datafye_trio.model import Event, Line
+from datafye_trio.protocol.codec import NS_PER_UNIT, TimestampUnit
+from datafye_trio.protocol.converters import wire_name
+from datafye_trio.protocol.messages import EVENT_TYPES, Data
+
+__all__ = ["DataDecoder"]
+
+_LIMIT: Final = 2**63
+_INTEGER: Final = Annotated[int, msgspec.Meta(ge=-_LIMIT, le=_LIMIT - 1)]
+_COUNT: Final = Annotated[int, msgspec.Meta(ge=0, le=_LIMIT - 1)]
+_TIMES: Final = frozenset({"timestamp", "exchange_timestamp", "trf_timestamp", "start"})
+_ENVELOPE: Final[list[tuple[str, Any] | tuple[str, Any, Any]]] = [
+    ("envelope_dataset", str),
+    ("envelope_asset_class", str),
+    ("envelope_seq", _COUNT | None, None),
+    ("envelope_stream", str | _INTEGER | None, None),
+    ("envelope_snapshot", bool | None, None),
+    ("envelope_conflated", _COUNT | None, None),
+]
+"""Prefixed, so that no field of an event can have the same name."""
+_ENVELOPE_NAMES: Final = {
+    "envelope_dataset": "dataset",
+    "envelope_asset_class": "assetClass",
+    "envelope_seq": "seq",
+    "envelope_stream": "stream",
+    "envelope_snapshot": "snapshot",
+    "envelope_conflated": "conflated",
+}
+
+
+class DataDecoder:
+    """Decodes the data messages of one connection. `unit` is the server's (`connected.timestampUnit`)."""
+
+    def __init__(self, unit: TimestampUnit = "ns") -> None:
+        self._factor = NS_PER_UNIT[unit]
+
+    def decode(self, payload: str | bytes) -> Data | None:
+        """The event in its envelope, its times in nanoseconds; None for anything but a sound data message."""
+        try:
+            found = _DECODER.decode(payload)
+        except (msgspec.DecodeError, ValueError, RecursionError):  # a ValueError: text that is no UTF-8
+            return None
+        event = _MAKERS[type(found)](found)
+        if self._factor != 1 and not self._scale(event):
+            return None
+        return Data(
+            event,
+            found.envelope_dataset,
+            found.envelope_asset_class,
+            found.envelope_seq,
+            found.envelope_stream,
+            found.envelope_snapshot is True,
+            found.envelope_conflated,
+        )
+
+    def _scale(self, event: Event) -> bool:
+        """Turn times into nanoseconds; False where one has no place in 64 bits. The event is nobody else's yet."""
+        for name in _TIMES_OF[type(event)]:
+            if (value := getattr(event, name)) is not None:
+                scaled = value * self._factor
+                if not -_LIMIT <= scaled < _LIMIT:
+                    return False
+                setattr(event, name, scaled)
+        return True
+
+
+def _wire_type(kind: Any) -> Any:
+    """What msgspec is to accept for a field: integers where the class says float, too, and they stay integers."""
+    if kind is int:
+        return _INTEGER
+    if kind is float:
+        return _INTEGER | float
+    if kind is Line:
+        return _LINE
+    options = get_args(kind)
+    if NoneType in options:
+        return reduce(or_, (_wire_type(option) for option in options if option is not NoneType)) | None
+    return kind
+
+
+def _struct(cls: type[Any], envelope: list[Any], **options: Any) -> type[msgspec.Struct]:
+    attrs.resolve_types(cls)
+    fields: list[Any] = [
+        (field.name, _wire_type(field.type), *([] if field.default is attrs.NOTHING else [field.default]))
+        for field in attrs.fields(cls)
+    ]
+    names = {field.name: wire_name(cls, field.name) for field in attrs.fields(cls)}
+    rename = names | (_ENVELOPE_NAMES if envelope else {})
+    return msgspec.defstruct(cls.__name__, fields + envelope, rename=rename, kw_only=True, **options)
+
+
+def _maker(cls: type[Any]) -> Callable[[Any], Any]:
+    names = [field.name for field in attrs.fields(cls)]
+    take, lines = attrgetter(*names), [place for place, name in enumerate(names) if name.endswith("_line")]
+    if not lines:
+        return lambda struct: cls(*take(struct))
+
+    def make(struct: Any) -> Any:
+        values = list(take(struct))
+        for place in lines:
+            values[place] = _make_line(values[place])
+        return cls(*values)
+
+    return make
+
+
+_LINE: Final = _struct(Line, [])
+_make_line: Final = _maker(Line)
+_STRUCTS: Final = {cls: _struct(cls, _ENVELOPE, tag_field="type", tag=kind) for kind, cls in EVENT_TYPES.items()}
+_MAKERS: Final[dict[type[Any], Callable[[Any], Event]]] = {struct: _maker(cls) for cls, struct in _STRUCTS.items()}
+_TIMES_OF: Final = {
+    cls: [field.name for field in attrs.fields(cls) if field.name in _TIMES] for cls in EVENT_TYPES.values()
+}
+_DECODER: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(Union[tuple(_STRUCTS.values())])  # noqa: UP007 -- made here
