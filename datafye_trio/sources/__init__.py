@@ -3,10 +3,12 @@
 from datafye_trio.sources.base import (
     BATCH,
     Aggregating,
+    Controllable,
     Historical,
     History,
     HistoryQuery,
     Mark,
+    PlayState,
     Publisher,
     Source,
 )  # fmt: skip
@@ -18,6 +20,7 @@ from datafye_trio.sources.synthetic import Synthetic
 
 __all__ = [
     "Source", "Publisher", "Aggregating", "Historical", "History", "HistoryQuery", "Mark", "BATCH",
+    "Controllable", "PlayState",
     "Synthetic", "SyntheticConfig", "SyntheticMarket", "QUICKSTART_SYMBOLS", "CRYPTO_SYMBOLS", "NOTIONAL_RATE",
     "Replay", "ReplayConfig",
     "Program",

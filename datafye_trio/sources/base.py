@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from typing import Protocol, runtime_checkable
 
 import attrs
@@ -11,7 +11,10 @@ import attrs
 from datafye_trio.aggregates import Aggregation
 from datafye_trio.model import Channel, DatasetInfo, Event, Frequency
 
-__all__ = ["BATCH", "Aggregating", "Historical", "History", "HistoryQuery", "Mark", "Publisher", "Source"]
+__all__ = [
+    "BATCH", "Aggregating", "Controllable", "Historical", "History", "HistoryQuery", "Mark", "PlayState", "Publisher",
+    "Source",
+]  # fmt: skip
 
 BATCH = 1024
 """The most events that one call of `publish` should carry; the broker splits larger ones."""
@@ -24,6 +27,8 @@ class Mark(Enum):
     """The data ends here: what is open is complete as far as it goes. What follows is a new beginning."""
     JUMP = auto()
     """Market time jumps (a replay was moved): what is open will never be complete, and is dropped."""
+    QUIET = auto()
+    """The feed is silent: what is over by the wall clock is complete. The broker says so by itself on live feeds."""
 
 
 class Publisher(Protocol):
@@ -76,6 +81,54 @@ class Aggregating(Protocol):
     @property
     def aggregation(self) -> Aggregation | None:
         """How; None for a source that has no trades, or publishes bars of its own."""
+
+
+class PlayState(StrEnum):
+    """What a source that can be controlled does."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    ENDED = "ended"
+
+
+@runtime_checkable
+class Controllable(Protocol):
+    """A source that can be paused, stepped and moved.
+
+    All calls but one are sync, for the Trio thread, and in effect when they return. Times are places on the source's
+    own timeline (`Timed`), in nanoseconds.
+    """
+
+    @property
+    def state(self) -> PlayState:
+        """Whether it runs, is paused, or has ended."""
+
+    @property
+    def position(self) -> int | None:
+        """The time of the last event that was published, None before the first."""
+
+    def pause(self) -> None:
+        """Publish nothing more, not even the rest of a batch or of a step.
+
+        Raises:
+            SourceError: it has ended. So for the three below.
+        """
+
+    def resume(self) -> None:
+        """Go on from the next event, which is due at once: what a pause made late does not go out in a burst."""
+
+    def step(self, n: int = 1) -> None:
+        """Publish the next `n` events as fast as clients read, then stay paused.
+
+        Raises:
+            ConfigurationError: `n` is below 1.
+        """
+
+    def seek(self, to_ns: int) -> None:
+        """Go on with the first event at or after `to_ns`, forwards or backwards; paused, it stays paused."""
+
+    async def wait_settled(self) -> None:
+        """Wait until what was asked is done; `position` is exact then if the source is paused. Cancel-safe."""
 
 
 @attrs.frozen

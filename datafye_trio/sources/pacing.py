@@ -1,4 +1,4 @@
-"""Publishing events as they fall due, or as fast as clients take them: the only place where a source sleeps."""
+"""Publishing events as they fall due, or as fast as clients take them."""
 
 from __future__ import annotations
 
@@ -11,36 +11,55 @@ import trio
 from datafye_trio.model import Event, Timed
 from datafye_trio.sources.base import BATCH, Publisher
 
-__all__ = ["TICK", "flood", "pace"]
+__all__ = ["TICK", "Schedule", "flood", "pace"]
 
 TICK: Final = 0.002
 """The shortest time in seconds between two wake-ups: at 5,000 events a second, a wake-up for each would cost more than
 all else, for nothing. No event is early, and none is later than this."""
 
 
-async def pace(events: Iterator[Timed], publisher: Publisher, *, origin: int, speed: float) -> int:
-    """Publish each event when `(its time - origin) / speed` has passed since the call; returns how many there were.
+class Schedule:
+    """When events fall due: when `(time - origin) / speed` has passed since the schedule was made.
 
-    The schedule is absolute, so it does not drift, and after a stall all that is overdue goes out at once, in order.
-    `speed` is finite and above 0. Cancelled, it has lost at most the events of its own unpublished batch.
+    It is absolute, so it does not drift. `speed` is finite and above 0.
     """
-    began = woke = trio.current_time()
-    nanoseconds = 1e9 * speed  # of the source's time, in one second of ours
-    horizon = origin - 1  # events up to here are due
+
+    def __init__(self, origin: int, speed: float) -> None:
+        self._origin = origin
+        self._nanoseconds = 1e9 * speed  # of the source's time, in one second of ours
+        self._began = self._woke = trio.current_time()
+        self.horizon = origin - 1
+        """Events up to here are due, as far as is known: a look at the clock for each would cost more than all else."""
+
+    def is_due(self, time: int) -> bool:
+        """Look at the clock: whether an event beyond the horizon has fallen due by now."""
+        self.horizon = self._origin + int((trio.current_time() - self._began) * self._nanoseconds)
+        return time <= self.horizon
+
+    async def wait_due(self, time: int) -> None:
+        """Sleep until an event is due. Cancel-safe."""
+        await trio.sleep_until(max(self._began + (time - self._origin) / self._nanoseconds, self._woke + TICK))
+        self._woke = trio.current_time()
+        # Rounding may put the horizon a nanosecond before the event that the sleep was for.
+        self.horizon = max(time, self._origin + int((self._woke - self._began) * self._nanoseconds))
+
+
+async def pace(events: Iterator[Timed], publisher: Publisher, *, origin: int, speed: float) -> int:
+    """Publish each event when it is due (`Schedule`, from now on); returns how many there were.
+
+    After a stall all that is overdue goes out at once, in order. Cancelled, it has lost at most the events of its own
+    unpublished batch.
+    """
+    schedule = Schedule(origin, speed)
     published = 0
     batch: list[Event] = []
     for time, event in events:
-        if time > horizon:
-            horizon = origin + int((trio.current_time() - began) * nanoseconds)
-        if time > horizon:
+        if time > schedule.horizon and not schedule.is_due(time):
             if batch:
                 await publisher.publish(batch)
                 published += len(batch)
                 batch = []
-            await trio.sleep_until(max(began + (time - origin) / nanoseconds, woke + TICK))
-            woke = trio.current_time()
-            # Rounding may put the horizon a nanosecond before the event that the sleep was for.
-            horizon = max(time, origin + int((woke - began) * nanoseconds))
+            await schedule.wait_due(time)
         batch.append(event)
         if len(batch) == BATCH:
             await publisher.publish(batch)
