@@ -21,6 +21,7 @@ MEANINGS: Final = {
     "access.deny": "Networks (CIDR) that may not connect, whatever access.allow says.",
     "access.trusted_proxies": "Networks (CIDR) of proxies whose X-Forwarded-For is believed.",
     "access.origins": "Web pages (such as https://example.com) whose scripts may connect, besides its own host's.",
+    "control.allow": "Networks (CIDR) that may control replays (POST /replay/...), besides loopback.",
     "heartbeat.interval": "Seconds between heartbeats.",
     "heartbeat.timeout": "Seconds that a client has to answer the oldest heartbeat, then it is closed with 4009.",
     "heartbeat.accept": "What answers a heartbeat: pong, only that message; any, every frame that comes in.",

@@ -15,7 +15,7 @@ from datafye_trio.protocol import NS_PER_UNIT, TimestampUnit
 from datafye_trio.sources import BATCH
 from datafye_trio.wire import InboundLimits
 
-__all__ = ["AccessConfig", "ConnectionLimits", "Network", "ServerConfig", "parse_network"]
+__all__ = ["AccessConfig", "ConnectionLimits", "ControlConfig", "Network", "ServerConfig", "parse_network"]
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -43,6 +43,17 @@ class AccessConfig:
 
     def __attrs_post_init__(self) -> None:
         for text in (*self.allow, *self.deny, *self.trusted_proxies):
+            parse_network(text)
+
+
+@attrs.frozen
+class ControlConfig:
+    """Who may control replays by HTTP, besides loopback: CIDR lists on the client's address."""
+
+    allow: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        for text in self.allow:
             parse_network(text)
 
 
@@ -76,6 +87,7 @@ class ServerConfig:
     key: str | None = None
     timestamp_unit: TimestampUnit = "ns"
     access: AccessConfig = AccessConfig()
+    control: ControlConfig = ControlConfig()
     heartbeat: HeartbeatConfig = HeartbeatConfig()
     outbox: OutboxLimits = OutboxLimits()
     ring: RingLimits = RingLimits()

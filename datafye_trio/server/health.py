@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from datafye_trio.broker import Broker, SourceState
+from datafye_trio.server.control import status
+from datafye_trio.sources import Controllable
 from datafye_trio.version import __version__
 
 __all__ = ["health"]
@@ -19,6 +21,7 @@ def health(broker: Broker, *, uptime: float, now: float, connections: int) -> tu
             "channels": list(dataset.info.channels),
             "epoch": dataset.epoch,
             "source": dataset.state,
+            **({"replay": status(dataset.source)} if isinstance(dataset.source, Controllable) else {}),
             **({"why": dataset.why} if dataset.why else {}),
         }
         for dataset in broker.datasets.values()

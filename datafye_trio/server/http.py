@@ -11,7 +11,10 @@ import trio
 
 from datafye_trio.wire import Head, HeadParser, HttpError
 
-__all__ = ["read_head", "respond_error", "respond_json"]
+__all__ = ["CONTROL_PREFIX", "read_head", "respond_error", "respond_json"]
+
+CONTROL_PREFIX: Final = "/replay/"
+"""What lies below is asked for with POST, all else with GET."""
 
 _LINGER_SECONDS: Final = 1.0
 _LINGER_BYTES: Final = 8_192
@@ -23,7 +26,7 @@ async def read_head(stream: trio.abc.Stream) -> Head | None:
     Raises:
         HttpError: it is no request that this server takes.
     """
-    parser = HeadParser()
+    parser = HeadParser((CONTROL_PREFIX,))
     try:
         while data := await stream.receive_some(4_096):
             if (head := parser.feed(bytes(data))) is not None:

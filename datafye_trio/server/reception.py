@@ -15,9 +15,10 @@ from datafye_trio.logs import get_logger
 from datafye_trio.protocol import Connected, DatasetOffer, Ending
 from datafye_trio.server.access import Access, Address, Admission, fold
 from datafye_trio.server.config import ServerConfig
+from datafye_trio.server.control import Control
 from datafye_trio.server.gate import WebSocketRequest, check_websocket
 from datafye_trio.server.health import health
-from datafye_trio.server.http import read_head, respond_error, respond_json
+from datafye_trio.server.http import CONTROL_PREFIX, read_head, respond_error, respond_json
 from datafye_trio.wire import Head, HttpError, SocketClosed, accept_socket
 
 __all__ = ["LOOPBACK", "Reception"]
@@ -37,6 +38,7 @@ class Reception:
         self._broker = broker
         self._tls = tls
         self._access = Access(config.access)
+        self._control = Control(config.control, self._access, broker)
         self._admission = Admission(config.connections)
         self._started = trio.current_time()
         self._ids = itertools.count(1)
@@ -112,7 +114,8 @@ class Reception:
         self, nursery: trio.Nursery, stream: trio.abc.Stream, addresses: tuple[Address, Address], deadline: float
     ) -> None:
         """TLS and the request head within the deadline, then the answer or the connection."""
-        address, local = addresses
+        peer, local = addresses
+        address = peer
         request: WebSocketRequest | None = None
         with trio.CancelScope(deadline=deadline) as in_time:
             if (secured := await self._secure(stream)) is None:
@@ -121,7 +124,11 @@ class Reception:
             try:
                 if (head := await read_head(stream)) is None:
                     return
-                address = self._access.check_forwarded(head, address)
+                address = self._access.check_forwarded(head, peer)
+                if head.path.startswith(CONTROL_PREFIX):
+                    self._access.check_origin(head, loopback=local.is_loopback)
+                    await respond_json(stream, 200, await self._control.answer(head, peer, address))
+                    return
                 request = await self._answer(stream, head, local)
             except HttpError as error:
                 log.info("refused", address=str(address), status=error.status, reason=error.reason)

@@ -40,6 +40,7 @@ class Head:
     path: str
     query: str
     headers: dict[str, str]
+    method: str = "GET"
 
     @property
     def wants_upgrade(self) -> bool:
@@ -56,9 +57,13 @@ class WebSocketOffer:
 
 
 class HeadParser:
-    """Takes bytes until the head is whole. The bytes of one request only: anything after the head is refused."""
+    """Takes bytes until the head is whole. The bytes of one request only: anything after the head is refused.
 
-    def __init__(self) -> None:
+    Paths that begin with one of `posted` are for POST alone, all others for GET.
+    """
+
+    def __init__(self, posted: tuple[str, ...] = ()) -> None:
+        self._posted = posted
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._size = 0
 
@@ -86,7 +91,28 @@ class HeadParser:
             return None
         if not isinstance(event, h11.Request):
             raise HttpError(400, "malformed HTTP: no request")
-        return _checked(event, early_data=bool(self._http.trailing_data[0] or beyond))
+        return self._checked(event, early_data=bool(self._http.trailing_data[0] or beyond))
+
+    def _checked(self, request: h11.Request, *, early_data: bool) -> Head:
+        method = request.method.decode("ascii")
+        path, _, query = request.target.decode("ascii").partition("?")
+        taken = "POST" if path.startswith(self._posted) else "GET"
+        if method != taken:
+            raise HttpError(405, f"only {taken} is answered here", (("Allow", taken),))
+        if request.http_version != b"1.1":
+            raise HttpError(400, "only HTTP/1.1 is spoken here")
+        headers = _headers(request)
+        if headers.get("content-length", "0") != "0":
+            raise HttpError(413 if method == "POST" else 400, "a request here has no body")
+        if "transfer-encoding" in headers:
+            raise HttpError(400, "a request here has no body")
+        if early_data:
+            raise HttpError(400, "nothing may be sent before the answer to the request")
+        if not _HOST.fullmatch(headers.get("host", "")):
+            raise HttpError(400, "the header Host must be a plain host name with an optional port")
+        if not path.startswith("/"):
+            raise HttpError(400, "the request target must be a path")
+        return Head(path, query, headers, method)
 
 
 def check_upgrade(head: Head) -> WebSocketOffer:
@@ -112,11 +138,7 @@ def check_upgrade(head: Head) -> WebSocketOffer:
     return WebSocketOffer(key, tuple(name for part in offered if (name := part.strip())))
 
 
-def _checked(request: h11.Request, *, early_data: bool) -> Head:
-    if request.method != b"GET":
-        raise HttpError(405, "only GET is answered here", (("Allow", "GET"),))
-    if request.http_version != b"1.1":
-        raise HttpError(400, "only HTTP/1.1 is spoken here")
+def _headers(request: h11.Request) -> dict[str, str]:
     if len(request.headers) > MAX_HEADERS:
         raise HttpError(431, f"more than {MAX_HEADERS} header lines")
     headers: dict[str, str] = {}
@@ -125,16 +147,7 @@ def _checked(request: h11.Request, *, early_data: bool) -> Head:
         if name in headers and name in _SINGLE:
             raise HttpError(400, f"the header {name} stands twice")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
-    if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-        raise HttpError(400, "a request here has no body")
-    if early_data:
-        raise HttpError(400, "nothing may be sent before the answer to the request")
-    if not _HOST.fullmatch(headers.get("host", "")):
-        raise HttpError(400, "the header Host must be a plain host name with an optional port")
-    path, _, query = request.target.decode("ascii").partition("?")
-    if not path.startswith("/"):
-        raise HttpError(400, "the request target must be a path")
-    return Head(path, query, headers)
+    return headers
 
 
 def _tokens(value: str) -> set[str]:

@@ -136,6 +136,30 @@ def test_an_answer_of_405_names_what_is_allowed() -> None:
     assert outcome.headers == (("Allow", "GET"),)
 
 
+def posted(line: str, *lines: str) -> Head | HttpError | None:
+    try:
+        return HeadParser(("/do/",)).feed(request(line, *lines))
+    except HttpError as error:
+        return error
+
+
+def test_paths_below_a_prefix_are_for_post_alone() -> None:
+    assert posted("POST /do/it?n=1 HTTP/1.1") == Head("/do/it", "n=1", {"host": "localhost"}, "POST")
+    assert posted("GET /x HTTP/1.1") == Head("/x", "", {"host": "localhost"})
+    for line, allow in (("GET /do/it", "POST"), ("PUT /do/it", "POST"), ("POST /do", "GET"), ("DELETE /x", "GET")):
+        outcome = posted(f"{line} HTTP/1.1")
+        assert isinstance(outcome, HttpError)
+        assert (outcome.status, outcome.headers) == (405, (("Allow", allow),))
+
+
+def test_a_post_has_no_body_either() -> None:
+    assert isinstance(posted("POST /do/it HTTP/1.1", "Content-Length: 0"), Head)
+    for line, status in (("Content-Length: 3", 413), ("Transfer-Encoding: chunked", 400)):
+        outcome = posted("POST /do/it HTTP/1.1", line)
+        assert isinstance(outcome, HttpError)
+        assert outcome.status == status
+
+
 @pytest.mark.parametrize("early", [b"x", b"\x81\x80mask", request(), b"a" * 20_000])
 def test_nothing_may_follow_the_head_in_one_read(early: bytes) -> None:
     outcome = feed_whole(request() + early)
