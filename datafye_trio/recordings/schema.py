@@ -20,7 +20,18 @@ import attrs
 from datafye_trio.model import AssetClass, Bar, Channel, Ema, Event, Halt, Quote, Resume, Sma, Trade
 from datafye_trio.recordings.arrow import load_arrow
 
-__all__ = ["CHANNELS", "COLUMNS", "FORMAT", "KINDS", "Column", "Kind", "Row", "batch_of", "make_schema"]
+__all__ = [
+    "CHANNELS",
+    "COLUMNS",
+    "COMMON_COLUMNS",
+    "FORMAT",
+    "KINDS",
+    "Column",
+    "Kind",
+    "Row",
+    "batch_of",
+    "make_schema",
+]
 
 FORMAT: Final = 1
 """The version of this format. A reader refuses files of a higher one."""
@@ -109,6 +120,13 @@ COLUMNS: Final[dict[Channel, tuple[Column, ...]]] = {
     ),
 }
 """The columns of each channel, in their order."""
+COMMON_COLUMNS: Final = {
+    channel: [
+        f"{column.name}.list.element" if column.kind == "texts" else column.name for column in columns if column.common
+    ]
+    for channel, columns in COLUMNS.items()
+}
+"""The columns whose texts often repeat, as Parquet names them: written as dictionaries, and read as such."""
 
 
 @attrs.frozen

@@ -25,7 +25,7 @@ from datafye_trio.model import AssetClass, Channel, Event
 from datafye_trio.recordings.arrow import load_arrow
 from datafye_trio.recordings.files import lock_folder, make_folders, replace_file
 from datafye_trio.recordings.layout import PART_ROWS, Day, channel_folder, dataset_folder, new_part_path
-from datafye_trio.recordings.schema import CHANNELS, COLUMNS, Column, Row, batch_of, make_schema
+from datafye_trio.recordings.schema import CHANNELS, COMMON_COLUMNS, Row, batch_of, make_schema
 
 __all__ = ["RecordingWriter", "WriterConfig"]
 
@@ -247,12 +247,13 @@ class RecordingWriter:
             OSError: the disk is full or fails.
         """
         pa = load_arrow()
-        common = [_parquet_name(column) for column in COLUMNS[lane.channel] if column.common]
 
         def write(file: BinaryIO) -> None:
             table = pa.Table.from_batches(batches, lane.schema)
-            rows = self._config.part_rows
-            pa.parquet.write_table(table, file, compression="zstd", use_dictionary=common, row_group_size=rows)
+            common, rows = COMMON_COLUMNS[lane.channel], self._config.part_rows
+            pa.parquet.write_table(
+                table, file, compression="zstd", use_dictionary=common, row_group_size=rows, write_page_checksum=True
+            )
 
         temporary = self.folder / f".part-{lane.channel}-{part.day}-{part.path.stem}.tmp"
         replace_file(part.path, temporary, write)
@@ -263,8 +264,3 @@ def _of_day(waiting: deque[tuple[str, Row]], day: str) -> Iterator[Row]:
         if name != day:
             return
         yield row
-
-
-def _parquet_name(column: Column) -> str:
-    """How Parquet calls the values of a column: those of a list lie two levels down."""
-    return f"{column.name}.list.element" if column.kind == "texts" else column.name
