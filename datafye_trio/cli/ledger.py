@@ -68,6 +68,7 @@ class Ledger:
     def __init__(self) -> None:
         self._topics: dict[tuple[str, str | None, str], _Topic] = {}
         self._streams: dict[tuple[str, str | None], _Stream] = {}
+        self._halts: dict[str, tuple[Event, Channel]] = {}
 
     def subscribed(self, message: Subscribed) -> list[Hole]:
         """Begin, or go on after a reconnection; the holes are what was missed in between."""
@@ -130,13 +131,19 @@ class Ledger:
         return _Topic(stream.epoch, 0 if stream.numbered else None)
 
     def _halted(self, event: Event, seq: int | None) -> Channel:
-        """The channel of a halt or its end, which come on quotes and trades alike: where this `seq` is the next."""
-        ticks = [channel for channel in _TICKS if (channel, None) in self._streams]
-        for channel in ticks:
-            if seq == self._last(channel, event.symbol) + 1:
-                return channel
+        """The channel of a halt or its end, which come on quotes and trades alike: where this `seq` is the next.
+
+        The message does not name its channel. Where both wait for this `seq`, it is the one that has not just had the
+        same halt. This is exact as long as the server keeps the order of publishing over the topics of a connection.
+        """
+        symbol = event.symbol
+        ticks = [channel for channel in _TICKS if (channel, None) in self._streams] or list(_TICKS)
+        found = [channel for channel in ticks if seq == self._last(channel, symbol) + 1]
         # After a hole that nobody has told of: the channel that has seen less of the symbol.
-        return min(ticks or _TICKS, key=lambda channel: self._last(channel, event.symbol))
+        found = found or sorted(ticks, key=lambda channel: self._last(channel, symbol))
+        channel = found[len(found) > 1 and self._halts.get(symbol) == (event, found[0])]
+        self._halts[symbol] = event, channel
+        return channel
 
     def _last(self, channel: Channel, symbol: str) -> int:
         topic = self._topics.get((channel, None, symbol))
