@@ -7,6 +7,7 @@ code, and the only thing that is awaited between taking events and handing them 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Final, TypeAlias
 
 import attrs
@@ -147,14 +148,20 @@ class Broker:
 
     # What a connection calls.
 
-    def subscriber(self, encoding: Encoding, on_full: Callable[[], None]) -> Subscriber:
+    def subscriber(self, encoding: Encoding, on_full: Callable[[], None], *, history: bool = False) -> Subscriber:
         """A new client. Give it back with `remove`.
 
         `on_full` is called in the midst of a pass: it may decide to end the client, but must not `remove` it there.
+        With `history` its own reading is the flow control: age does not count, nothing is dropped, and however slowly
+        it reads, no source waits for it (protocol.md section 6).
         """
-        outbox = Outbox(self.config.outbox, self.budget, on_full=on_full, on_room=self.notify)
+        limits = self.config.outbox
+        if history:
+            limits = attrs.evolve(limits, seconds=inf, policy="disconnect")
+        outbox = Outbox(limits, self.budget, on_full=on_full, on_room=self.notify)
         subscriber = Subscriber(outbox, encoding, self._render)
-        self._subscribers.add(subscriber)
+        if not history:
+            self._subscribers.add(subscriber)
         return subscriber
 
     def remove(self, subscriber: Subscriber) -> None:

@@ -15,7 +15,7 @@ from datafye_trio.errors import EventError, SourceError, leaves_of
 from datafye_trio.logs import get_logger
 from datafye_trio.model import DatasetInfo, Event
 from datafye_trio.protocol import normalise_symbol
-from datafye_trio.sources import BATCH, Mark, Source
+from datafye_trio.sources import BATCH, Historical, History, Mark, Source
 
 if TYPE_CHECKING:
     from datafye_trio.broker.broker import Broker
@@ -53,6 +53,11 @@ class Dataset:
         for board in self.boards.values():
             for symbol in sorted(info.symbols or ()):
                 board.topic(symbol).pinned = True
+
+    @property
+    def history(self) -> History | None:
+        """The stored data, None where the source has none."""
+        return self._source.history if isinstance(self._source, Historical) else None
 
     # The publisher's side.
 

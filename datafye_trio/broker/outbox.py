@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from datafye_trio.broker.latest import LatestBatch
     from datafye_trio.broker.topic import Topic
 
-__all__ = ["CHUNK_BYTES", "Budget", "Chunk", "Gaps", "Outbox", "OutboxLimits", "OutboxStatistics", "Policy"]
+__all__ = [
+    "CHUNK_BYTES", "STREAM_MESSAGES", "Budget", "Chunk", "Gaps", "Outbox", "OutboxLimits", "OutboxStatistics", "Policy",
+]  # fmt: skip
 
 CHUNK_BYTES: Final = 64 * 1024
 """The most bytes of one chunk, unless it is a single message."""
@@ -80,6 +82,11 @@ STALL_SECONDS: Final = 5.0
 """A client that took nothing for so long no longer holds up a source at full speed (protocol.md section 6)."""
 CONGESTED_AGE: Final = 1.0
 """Seconds that the oldest chunk of a reading client may wait before a source at full speed is held up."""
+STREAM_BYTES: Final = 4 * CHUNK_BYTES
+"""Bytes of stored data that may wait for one client: enough that its writer is never idle."""
+STREAM_MESSAGES: Final = 512
+"""The most messages of a chunk of stored data."""
+_BUDGET_SECONDS: Final = 0.1
 MAX_EXPRESS: Final = 1_024
 """Heartbeats and pongs that may wait for one client; a client that pings without reading is full, too."""
 
@@ -104,6 +111,7 @@ class Outbox:
         """The trio time at which each waiting chunk was put."""
         self._express: deque[Callable[[], bytes]] = deque()
         self._held: deque[Chunk | Gaps] = deque()
+        self._room = trio.lowlevel.ParkingLot()
         self._messages = self._bytes = self._held_bytes = self._dropped = 0
         self._moved = trio.current_time()
         self._closed = False
@@ -156,6 +164,7 @@ class Outbox:
             self._receive.receive_nowait()
         self._messages = self._held_bytes = 0
         self._charge(-self._bytes)
+        self._room.unpark_all()
         self._on_room()
 
     def seal(self) -> None:
@@ -170,6 +179,22 @@ class Outbox:
             return None
         full = self._messages * 2 > limits.messages or self._bytes * 2 > limits.bytes
         return until if full or self._age(now) > CONGESTED_AGE else None
+
+    async def wait_room(self) -> None:
+        """Wait until a chunk of stored data (`CHUNK_BYTES`, `STREAM_MESSAGES`) may be put. Always a checkpoint.
+
+        What is put only after this call never fills the outbox: the client's reading is the flow control. Of those who
+        wait, wake all; they take turns among themselves. Cancel-safe.
+        """
+        await trio.lowlevel.checkpoint()
+        while not self._closed:
+            if self._budget.used + CHUNK_BYTES > self._budget.limit:
+                # Others hold it, and tell nobody when they let go: to tell would cost each of their writes.
+                await trio.sleep(_BUDGET_SECONDS)
+            elif self._has_room():
+                return
+            else:
+                await self._room.park()
 
     async def next(self) -> Chunk:
         """Wait for a chunk and take it. Cancel-safe: a cancelled call has taken nothing."""
@@ -205,6 +230,7 @@ class Outbox:
         chunk = self._receive.receive_nowait()
         self._messages -= chunk.messages
         self._charge(-len(chunk.data))
+        self._room.unpark_all()
         self._on_room()
         return chunk
 
@@ -227,6 +253,13 @@ class Outbox:
             and self._bytes + size <= self.limits.bytes
             and self._budget.used + size <= self._budget.limit
             and self._age(now) <= self.limits.seconds
+        )
+
+    def _has_room(self) -> bool:
+        """Whether a chunk of stored data fits, below a mark of its own that leaves room for answers."""
+        return not self._times or (
+            self._bytes + CHUNK_BYTES <= min(STREAM_BYTES, self.limits.bytes)
+            and self._messages + STREAM_MESSAGES <= self.limits.messages
         )
 
     def _make_room(self, chunk: Chunk, now: float) -> bool:

@@ -1,7 +1,7 @@
-"""One client, served: reader, writer and watchdog in one nursery, and one way out.
+"""One client, served: reader, writer, watchdog and streams of stored data in one nursery, and one way out.
 
-Whichever task first finds a reason to end says so by `end`; the first reason wins. The reader and the watchdog stop
-at once, the writer finishes the frame under way (and, when draining, what the outbox holds); then the close frame goes.
+Whichever task first finds a reason to end says so by `end`; the first reason wins. All but the writer stop at
+once, the writer finishes the frame under way (and, when draining, what the outbox holds); then the close frame goes.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Connection:
             request_burst=config.requests.burst,
             max_errors=config.requests.errors,
         )
-        self._subscriber: Subscriber = broker.subscriber(encoding, self._slow)
+        self._subscriber: Subscriber = broker.subscriber(encoding, self._slow, history=endpoint.history)
         self._heartbeats = Heartbeats(config.heartbeat, now)
         self._handler = Handler(broker, self._subscriber, endpoint, config.requests, self._heartbeats.answered)
         self._writer = Writer(socket, self._subscriber, broker, self._session)
@@ -94,6 +94,7 @@ class Connection:
             if query:
                 self._judge(self._handler.handle_fields({**query, "action": "subscribe"}, self._session))
             async with trio.open_nursery() as nursery:
+                self._handler.streams.nursery = nursery
                 nursery.start_soon(self._read)
                 nursery.start_soon(self._watch)
                 nursery.start_soon(self._write, nursery.cancel_scope)
@@ -142,6 +143,7 @@ class Connection:
     def _stop_inbound(self) -> None:
         self._reading.cancel()
         self._watching.cancel()
+        self._handler.streams.cancel()
 
     async def _read(self) -> None:
         with self._reading:

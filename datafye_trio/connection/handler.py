@@ -10,6 +10,7 @@ import trio
 from datafye_trio.broker import Broker, Subscriber
 from datafye_trio.connection.answers import Answers
 from datafye_trio.connection.limits import RequestLimits
+from datafye_trio.connection.streams import Streams
 from datafye_trio.connection.subscribing import Subscribing
 from datafye_trio.errors import RequestError
 from datafye_trio.logs import get_logger
@@ -19,12 +20,14 @@ from datafye_trio.protocol import (
     Endpoint,
     ErrorCode,
     ListSubscriptions,
+    More,
     Ping,
     Pong,
     PongReply,
     Request,
     Session,
     Start,
+    Stop,
     Subscribe,
     Unsubscribe,
     find_id,
@@ -56,6 +59,7 @@ class Handler:
         self._on_pong = on_pong
         self._answers = Answers(broker, subscriber)
         self._subscribing = Subscribing(broker, subscriber, endpoint, limits, self._answers)
+        self.streams = Streams(broker, subscriber, endpoint, limits, self._answers)
 
     def handle(self, message: str | bytes, session: Session) -> Ending | None:
         """Serve one message and queue the answers. Returns the ending if this was too much.
@@ -114,9 +118,11 @@ class Handler:
             case ListSubscriptions():
                 self._subscribing.list(request, ignored)
             case Start():
-                raise RequestError(ErrorCode.CHANNEL_NOT_AVAILABLE, "no dataset of this server has stored data")
-            case _:
-                raise RequestError(ErrorCode.NOT_SUBSCRIBED, "no stream runs on this connection: start one first")
+                return self.streams.start(request, ignored)
+            case More():
+                self.streams.more(request)
+            case Stop():
+                self.streams.stop(request)
         return ()
 
     def _ping(self, request: Ping, ignored: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ import ssl
 from ipaddress import ip_address
 from typing import Final
 
+import attrs
 import trio
 
 from datafye_trio.broker import Broker
@@ -164,10 +165,11 @@ class Reception:
     ) -> None:
         try:
             with self._admission.enter_from(address, trio.current_time()):
+                limits = self._config.inbound
+                if request.endpoint.history:
+                    limits = attrs.evolve(limits, write_seconds=limits.history_write_seconds)
                 with trio.CancelScope(deadline=deadline) as in_time:
-                    socket = await accept_socket(
-                        nursery, stream, request.key, request.subprotocol, self._config.inbound
-                    )
+                    socket = await accept_socket(nursery, stream, request.key, request.subprotocol, limits)
                 if in_time.cancelled_caught:
                     return
                 connection = Connection(
@@ -223,6 +225,7 @@ class Reception:
                 "symbolsPerRequest": config.requests.symbols,
                 "topics": config.requests.topics,
                 "requestsPerSecond": int(config.requests.rate),
+                "streams": config.requests.streams,
             },
             timestamp=codec.timestamp(self._broker.wall_clock()),
         )

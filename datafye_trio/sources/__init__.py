@@ -12,6 +12,7 @@ from datafye_trio.sources.base import (
     Publisher,
     Source,
 )  # fmt: skip
+from datafye_trio.sources.history import RecordedHistory, SyntheticHistory
 from datafye_trio.sources.listings import CRYPTO_SYMBOLS, QUICKSTART_SYMBOLS
 from datafye_trio.sources.market import NOTIONAL_RATE, SyntheticConfig, SyntheticMarket
 from datafye_trio.sources.program import Program
@@ -23,5 +24,6 @@ __all__ = [
     "Controllable", "PlayState",
     "Synthetic", "SyntheticConfig", "SyntheticMarket", "QUICKSTART_SYMBOLS", "CRYPTO_SYMBOLS", "NOTIONAL_RATE",
     "Replay", "ReplayConfig",
+    "RecordedHistory", "SyntheticHistory",
     "Program",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from enum import Enum, StrEnum, auto
 from typing import Protocol, runtime_checkable
 
@@ -153,11 +153,12 @@ class History(Protocol):
     def channels(self) -> tuple[Channel, ...]:
         """Of trades, quotes and aggregates, what can be asked for."""
 
-    def read(self, query: HistoryQuery) -> Iterator[Sequence[Event]]:
+    def read(self, query: HistoryQuery) -> Generator[Sequence[Event]]:
         """The events in order of time (ties: in the order they came, bars by symbol), a batch at a time.
 
         Batches hold at most `BATCH` events, may be empty, and each costs a few milliseconds of work at most, so that
         a task can checkpoint between them. A bar is complete even where its span ends after `query.end`.
+        Closing the generator closes the files.
 
         Raises:
             SourceError: a file cannot be read; all before it was yielded.

@@ -11,23 +11,23 @@ leads it to its level at the end of the block by a random walk pinned at both en
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import count, islice
-from math import ceil, exp, inf, sqrt
+from itertools import chain, count, dropwhile, takewhile
+from math import ceil, inf, sqrt
 from random import Random
-from statistics import NormalDist
 from struct import unpack
 from typing import Final
 
 import attrs
 
 from datafye_trio.errors import ConfigurationError
-from datafye_trio.model import AssetClass, Event, Halt, Quote, Resume, Trade
+from datafye_trio.model import AssetClass, Halt, Resume, Timed
 from datafye_trio.protocol.names import normalise_symbol
-from datafye_trio.sources.listings import CRYPTO_SYMBOLS, QUICKSTART_SYMBOLS, Listing, make_listing, mix
+from datafye_trio.sources.book import Book
+from datafye_trio.sources.listings import CRYPTO_SYMBOLS, QUICKSTART_SYMBOLS, make_listing, mix
 
-__all__ = ["NOTIONAL_RATE", "SyntheticConfig", "SyntheticMarket"]
+__all__ = ["NOTIONAL_RATE", "Choice", "SyntheticConfig", "SyntheticMarket"]
 
 NOTIONAL_RATE: Final = 1000
 """Events in a second of market time when the rate is the highest possible and wall-clock time means nothing."""
@@ -39,24 +39,7 @@ _SLOTS_A_SYMBOL: Final = 256  # opening a symbol costs as much as twenty events
 _HALT_EVERY: Final = 60  # seconds, and at least so many slots:
 _HALT_SLOTS: Final = 64
 _MOST_SYMBOLS: Final = 10_000
-
-# The 64 bits of a slot, from the lowest: 20 say which symbol, 2 the kind, 8 the step, 4 the spread, then for a quote
-# 7 and 7 the sizes, 4 and 4 the venues; for a trade 14 the size, 4 the venue, 2 whether at a side, 10 which or where.
-_STEPS: Final = tuple(NormalDist().inv_cdf((place + 0.5) / 256) for place in range(256))
-_SPREADS: Final = (1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4, 5, 8)
-_QUOTE_SIZES: Final = tuple(100 * (1 + place**3 // 100_000) for place in range(128))
-# Nearly half of all prints are odd lots; the rest are hundreds, mostly one.
-_TRADE_SIZES: Final = tuple(1 + place**2 // 140 for place in range(116)) + tuple(
-    100 * (1 + place**3 // 140_000) for place in range(140)
-)
-_MICS: Final = (
-    "XNAS", "XNAS", "XNAS", "XNAS", "ARCX", "ARCX", "ARCX", "BATS",
-    "BATS", "EDGX", "EDGX", "XNYS", "IEXG", "MEMX", "BATY", "EDGA",
-)  # fmt: skip
-_CRYPTO_VENUES: Final = (
-    "Coinbase", "Coinbase", "Coinbase", "Coinbase", "Coinbase", "Binance", "Binance", "Binance",
-    "Binance", "Binance", "Kraken", "Kraken", "Kraken", "Bitstamp", "Gemini", "OKX",
-)  # fmt: skip
+_NEVER: Final = 2**80
 
 
 @attrs.frozen
@@ -112,6 +95,18 @@ class SyntheticConfig:
             raise ConfigurationError(f"a market starts in 1970 or later, not at {self.start_ns} ns")
 
 
+@attrs.frozen
+class Choice:
+    """Which events of a market are wanted. Halts and resumes of the symbols belong to quotes and trades alike."""
+
+    symbols: frozenset[str] | None = None
+    quotes: bool = True
+    trades: bool = True
+
+
+_EVERYTHING: Final = Choice()
+
+
 class SyntheticMarket:
     """The events of a synthetic market from `start_ns` on: the same for the same settings, in any process, at any time.
 
@@ -123,7 +118,7 @@ class SyntheticMarket:
         # Exact, so that slot and time agree for ever; 1/3 of an event a second has no finite decimal.
         rate = Fraction(NOTIONAL_RATE if config.rate == inf else config.rate).limit_denominator(1_000_000)
         self._per, self._in = rate.denominator * _SECOND, rate.numerator  # the time of slot n is n * per // in
-        self._first = -(-start_ns * self._in // self._per)
+        self._start = start_ns
         self._asset_class = config.asset_class
         self._listings = tuple(make_listing(symbol, config.asset_class, config.seed) for symbol in config.symbols)
         self._slots = min(max(len(self._listings) * _SLOTS_A_SYMBOL, _BLOCK[0]), _BLOCK[1])
@@ -134,50 +129,74 @@ class SyntheticMarket:
         quotes = Fraction(3, 4) if config.asset_class is AssetClass.STOCKS else Fraction(1)
         self._root_step = sqrt(len(self._listings) / (rate * quotes))
 
-    def __iter__(self) -> Iterator[tuple[int, Event]]:
+    def __iter__(self) -> Iterator[Timed]:
         """(market time in nanoseconds, event) without end; each iteration begins at the start again."""
-        number, passed = divmod(self._first, self._slots)
-        yield from islice(self._block(number), passed, None)
-        for later in count(number + 1):
-            yield from self._block(later)
+        return chain.from_iterable(self.blocks(self._start, None))
 
-    def _block(self, number: int) -> Iterator[tuple[int, Event]]:
-        """The events of one block, one a slot."""
+    def blocks(self, start: int, end: int | None, choice: Choice = _EVERYTHING) -> Iterator[Iterator[Timed]]:
+        """What is chosen of the events in `start <= time < end` (None: without end), a block at a time.
+
+        Empty blocks come too: each costs its slots, some milliseconds at most, whatever is chosen.
+        """
+        first, stop = self._slot_at(start), inf if end is None else self._slot_at(end)
+        for number in count(first // self._slots):
+            if max(first, number * self._slots) >= stop:
+                return
+            block: Iterator[Timed] = chain.from_iterable(self._stretches(number, choice))
+            if number * self._slots < first:
+                block = dropwhile(lambda timed: timed[0] < start, block)
+            if (number + 1) * self._slots > stop:
+                block = takewhile(lambda timed: end is None or timed[0] < end, block)
+            yield block
+
+    def _slot_at(self, time: int) -> int:
+        """The first slot at or after a time."""
+        return -(-time * self._in // self._per)
+
+    def _stretches(self, number: int, choice: Choice) -> Iterator[Iterable[Timed]]:
+        """What is chosen of one block: stretches of ticks, and the halts and resumes between them, one event a slot."""
         first = number * self._slots
         words = unpack(f"<{self._slots}Q", Random(f"{self._seed} {number}").randbytes(8 * self._slots))
-        books: list[_Book | None] = [None] * len(self._listings)
+        wanted = bytes(choice.symbols is None or listing.symbol in choice.symbols for listing in self._listings)
+        block = _Block(first, words, wanted, choice, [None] * len(self._listings))
+        place = 0
+        while place < self._slots:
+            change, index, halting = self._next_change(first + place)
+            yield self._ticks(block, range(place, min(change - first, self._slots)), -1 if halting else index)
+            if change < first + self._slots and wanted[index]:
+                yield [self._halt_or_resume(index, change, halting=halting)]
+            place = change - first + 1
+
+    def _ticks(self, block: _Block, places: range, halted: int) -> Iterator[Timed]:
+        """The quotes and trades of some places of a block, all while the same symbol is halted (-1: none)."""
+        books, quotes, trades = block.books, block.choice.quotes, block.choice.trades
         crypto = self._asset_class is AssetClass.CRYPTO
-        change, changing, halting = self._next_change(first)
-        halted = -1 if halting else changing
-        for place, word in enumerate(words):
-            slot = first + place
-            time = slot * self._per // self._in
-            if slot == change:
-                yield time, self._halt_or_resume(changing, time, halting=halting)
-                halted = changing if halting else -1
-                change, changing, halting = self._next_change(slot + 1)
-                continue
+        for place, word in block.chosen(places):
             index = (word & 0xFFFFF) * len(books) >> 20
             book = books[index]
             opens = book is None
             if book is None:
-                book = books[index] = self._open(index, first)
+                book = books[index] = self._open(index, block.first)
             # A block opens each symbol by a quote: its trades must not refer to one of the block before.
             is_trade = crypto or (word >> 20 & 3 == 0 and not opens and index != halted)
             if crypto or not is_trade:
-                book.move(place, self._bridge[place], word)
-            yield time, (book.trade(slot, time, word) if is_trade else book.quote(time, word))
+                book.walk(place, word)
+            if trades if is_trade else quotes:
+                book.settle(self._bridge)
+                slot = block.first + place
+                time = slot * self._per // self._in
+                yield time, (book.trade(slot, time, word) if is_trade else book.quote(time, word))
 
-    def _open(self, index: int, first: int) -> _Book:
+    def _open(self, index: int, first: int) -> Book:
         listing = self._listings[index]
         begin = listing.level(first * self._per // self._in)
         end = listing.level((first + self._slots) * self._per // self._in)
-        return _Book(listing, begin, (end - begin) / self._slots, listing.volatility * self._root_step)
+        return Book(listing, begin, (end - begin) / self._slots, listing.volatility * self._root_step)
 
     def _next_change(self, slot: int) -> tuple[int, int, bool]:
         """The first halt or resume at or after a slot: its slot, whose it is, whether it is a halt."""
         if not self._halt_slots:
-            return -1, -1, True
+            return _NEVER, -1, True
         window = slot // self._halt_slots
         halt, resume, index = self._pause(window)
         if slot > resume:
@@ -191,60 +210,27 @@ class SyntheticMarket:
         halt = window * span + draw % (span // 2)
         return halt, halt + span // 8, (draw >> 32) % len(self._listings)
 
-    def _halt_or_resume(self, index: int, time: int, *, halting: bool) -> Halt | Resume:
-        symbol = self._listings[index].symbol
-        return Halt(symbol, time, "volatility pause") if halting else Resume(symbol, time, "pause over")
+    def _halt_or_resume(self, index: int, slot: int, *, halting: bool) -> Timed:
+        symbol, time = self._listings[index].symbol, slot * self._per // self._in
+        return time, (Halt(symbol, time, "volatility pause") if halting else Resume(symbol, time, "pause over"))
 
 
-class _Book:
-    """One symbol during one block: its bid and ask in ticks, and how they came there."""
+@attrs.frozen
+class _Block:
+    """One block under way: its first slot, 64 bits for each slot, which listings are wanted, and their books."""
 
-    __slots__ = ("_ask", "_begin", "_bid", "_listing", "_slope", "_step", "_walk", "_width")
+    first: int
+    words: tuple[int, ...]
+    wanted: bytes
+    choice: Choice
+    books: list[Book | None]
 
-    def __init__(self, listing: Listing, begin: float, slope: float, step: float) -> None:
-        self._listing, self._begin, self._slope, self._step = listing, begin, slope, step
-        self._width = max(1, round(begin / 20_000))  # dear stocks have wide spreads: a tick for each 200 dollars
-        self._walk = 0.0
-        self._bid = self._ask = 0
-
-    def move(self, place: int, bridge: float, word: int) -> None:
-        """Take a step, and put bid and ask around the new middle."""
-        self._walk += self._step * _STEPS[word >> 22 & 0xFF]
-        spread = self._width * _SPREADS[word >> 30 & 0xF]
-        # A ratio, not a distance: at a rate of one event an hour the walk would else lead below zero.
-        middle = (self._begin + self._slope * place) * exp(self._walk * bridge)
-        self._bid = max(1, int(middle - spread / 2))
-        self._ask = self._bid + spread
-
-    def quote(self, time: int, word: int) -> Quote:
-        listing = self._listing
-        scale = listing.scale
-        return Quote(
-            listing.symbol,
-            time,
-            self._bid / scale,  # one division of integers: the double that is nearest to the decimal price
-            _QUOTE_SIZES[word >> 34 & 0x7F],
-            self._ask / scale,
-            _QUOTE_SIZES[word >> 41 & 0x7F],
-            _MICS[word >> 48 & 0xF],
-            _MICS[word >> 52 & 0xF],
-            None,
-            listing.home,
-        )
-
-    def trade(self, slot: int, time: int, word: int) -> Trade:
-        """A print at the bid, at the ask, or (one in four) between them; its id is the number of its slot."""
-        listing = self._listing
-        side = word >> 52 & 3
-        if side == 0:
-            ticks = self._bid + (word >> 54 & 0x3FF) * (self._ask - self._bid + 1) // 1024
-        else:
-            ticks = self._bid if word >> 54 & 1 else self._ask
-        price, venue = ticks / listing.scale, word >> 48 & 0xF
-        if listing.home is None:
-            # Cubed: many small ones, few big ones.
-            size = (1 + ((word >> 34 & 0x3FFF) ** 3 >> 22)) / listing.lots
-            return Trade(listing.symbol, time, price, size, _CRYPTO_VENUES[venue], str(slot))
-        return Trade(
-            listing.symbol, time, price, _TRADE_SIZES[word >> 34 & 0xFF], _MICS[venue], str(slot), listing.home
-        )
+    def chosen(self, places: range) -> Iterable[tuple[int, int]]:
+        """The places whose symbols are wanted, with their bits."""
+        words = self.words[places.start : places.stop]
+        if all(self.wanted):
+            return enumerate(words, places.start)
+        wanted, symbols = self.wanted, len(self.wanted)
+        return [
+            (place, word) for place, word in enumerate(words, places.start) if wanted[(word & 0xFFFFF) * symbols >> 20]
+        ]

@@ -6,6 +6,7 @@ from math import inf
 
 from datafye_trio.model import AssetClass, Channel, DatasetInfo
 from datafye_trio.sources.base import Publisher
+from datafye_trio.sources.history import SyntheticHistory
 from datafye_trio.sources.market import SyntheticConfig, SyntheticMarket
 from datafye_trio.sources.pacing import flood, pace
 
@@ -17,6 +18,7 @@ class Synthetic:
 
     def __init__(self, config: SyntheticConfig | None = None) -> None:
         self._config = config = SyntheticConfig() if config is None else config
+        self._history = SyntheticHistory(config)
         stocks = config.asset_class is AssetClass.STOCKS
         channels = (Channel.QUOTES, Channel.TRADES) if stocks else (Channel.TRADES,)
         self._dataset = DatasetInfo(config.dataset, config.asset_class, channels, symbols=frozenset(config.symbols))
@@ -25,6 +27,11 @@ class Synthetic:
     def dataset(self) -> DatasetInfo:
         """What the market offers: a closed list of symbols."""
         return self._dataset
+
+    @property
+    def history(self) -> SyntheticHistory:
+        """The same market at any other time."""
+        return self._history
 
     async def run(self, publisher: Publisher) -> None:
         """Publish without end: each event when its time has come, or at the highest rate as fast as clients read."""

@@ -28,7 +28,7 @@ _CLOSE_BYTE: Final = 0x88
 
 @attrs.frozen
 class InboundLimits:
-    """What a peer may send. Rates are a second; a write here may take `write_seconds`."""
+    """What a peer may send. Rates are a second; a write here may take `write_seconds`, of stored data longer."""
 
     message_bytes: int = 128 * 1024
     fragments: int = 64
@@ -37,6 +37,7 @@ class InboundLimits:
     frame_rate: float = 1_000.0
     frame_burst: int = 4_000
     write_seconds: float = 5.0
+    history_write_seconds: float = 60.0
 
 
 class GuardStream(trio.abc.Stream):
