@@ -40,6 +40,10 @@ class Recording(Protocol):
     def channels(self) -> tuple[Channel, ...]:
         """What there is, in the order of `Channel`."""
 
+    @property
+    def indexed(self) -> bool:
+        """Whether `read` finds a `start` without reading, at once, all that lies before it."""
+
     def read(self, selection: Selection = Selection()) -> Generator[Timed]:
         """The events in order of time, merged over all files, with bounded memory: a few rows or batches a file.
 

@@ -31,7 +31,11 @@ class Strand(Protocol):
     def has_halts(self) -> bool:
         """Whether halts or resumptions may be among them."""
 
-    def read(self, selection: Selection) -> Generator[Timed]:
+    @property
+    def indexed(self) -> bool:
+        """See `Recording.indexed`."""
+
+    def read(self, selection: Selection, /) -> Generator[Timed]:
         """Those of the selection, whatever its channels. Closing the generator closes the files.
 
         Raises:
@@ -52,6 +56,11 @@ class MergedRecording:
         """What there is, in the order of `Channel`."""
         held = {strand.channel for strand in self.strands}
         return tuple(channel for channel in Channel if channel in held)
+
+    @property
+    def indexed(self) -> bool:
+        """See `Recording.indexed`."""
+        return all(strand.indexed for strand in self.strands)
 
     def read(self, selection: Selection = EVERYTHING) -> Generator[Timed]:
         """As `Recording.read`. A halt that was recorded on quotes and on trades comes once where both are read."""

@@ -133,6 +133,11 @@ class ParquetStrand:
         """Whether halts or resumptions are among them."""
         return any(part.has_halts for part in self.parts)
 
+    @property
+    def indexed(self) -> bool:
+        """Statistics tell which parts and row groups hold a time."""
+        return True
+
     def read(self, selection: Selection) -> Generator[Timed]:
         """As `Strand.read`."""
         for part in self.parts:

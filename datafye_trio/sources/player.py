@@ -12,6 +12,7 @@ from math import inf
 from typing import TypeAlias
 
 import attrs
+import trio
 
 from datafye_trio.errors import SourceError
 from datafye_trio.model import Event, Timed
@@ -23,16 +24,24 @@ from datafye_trio.sources.shifting import happened, moved
 __all__ = ["Manner", "Player", "Reader"]
 
 Reader: TypeAlias = Callable[[int | None], Generator[Timed]]
-"""Opens the events from a time on; None is the beginning."""
+"""Opens the events from a time on; None is the beginning. May begin earlier: what lies before the time is skipped."""
 
 
 @attrs.frozen
 class Manner:
-    """How to play. `speed`: 1.0 is the pace of the recording, `math.inf` as fast as clients that read take it."""
+    """How to play.
 
-    speed: float
-    loop: bool
-    shift_to_now: bool
+    Attributes:
+        speed: 1.0 is the pace of the recording, `math.inf` as fast as clients that read take it.
+        loop: begin again at the end.
+        shift_to_now: move all timestamps so that the first event of a lap happens when it is published.
+        start: where a lap begins; None is the beginning.
+    """
+
+    speed: float = 1.0
+    loop: bool = False
+    shift_to_now: bool = False
+    start: int | None = None
 
 
 class Player:
@@ -44,13 +53,14 @@ class Player:
         self._controls = controls
         self._manner = manner
         self._queue: list[Timed] = []  # read, not published
+        self._skip_to = manner.start  # what lies before is not played; None once that place was found
         self._schedule: Schedule | None = None  # None: begins with the next event
         self._shift: int | None = None  # None: fixed by the next event
         self._failure: SourceError | None = None
         self._rows = 0  # published in this lap
         self._whole = True  # this lap is one from the beginning
         self._at_end = False
-        self._events = self._up_to_failure(read(None))
+        self._events = self._up_to_failure(read(manner.start))
 
     async def play(self) -> None:
         """Play to the end, but while paused not beyond: there one can still seek back.
@@ -70,7 +80,10 @@ class Player:
         target = self._controls.take_target()
         if target is not None:
             await self._publisher.mark(Mark.JUMP)
-            self._open(target)
+            self._open(target if self._manner.start is None else max(target, self._manner.start))
+            self._whole = False
+        elif self._skip_to is not None:
+            await self._skip(self._skip_to)
         elif allowed == 0:
             self._schedule = None
             await self._controls.rest()
@@ -85,10 +98,9 @@ class Player:
     def _open(self, start: int | None) -> None:
         self._events.close()
         self._queue.clear()
+        self._skip_to = start
         self._schedule = self._failure = None
-        self._rows, self._whole, self._at_end = 0, start is None, False
-        if start is None:
-            self._shift = None
+        self._rows, self._whole, self._at_end = 0, True, False
         self._events = self._up_to_failure(self._read(start))
 
     def _up_to_failure(self, events: Generator[Timed]) -> Generator[Timed]:
@@ -97,6 +109,17 @@ class Player:
             yield from events
         except SourceError as failure:
             self._failure = failure
+
+    async def _skip(self, start: int) -> None:
+        """Read past a batch of what lies before the place to begin at: with a checkpoint, however far that is."""
+        await trio.lowlevel.checkpoint()
+        for read, timed in enumerate(self._events, 1):
+            if timed[0] >= start:
+                self._queue.append(timed)
+                break
+            if read == BATCH:
+                return
+        self._skip_to = None
 
     async def _advance(self, allowed: int | None) -> None:
         """Publish the next batch, or wait until there is one, or finish the lap."""
@@ -162,7 +185,8 @@ class Player:
             return
         # A whole lap without events would repeat for ever without giving anybody a chance.
         if self._manner.loop and (self._rows or not self._whole):
-            self._open(None)
+            self._open(self._manner.start)
+            self._shift = None
             # Where all events are due at once, nothing else would wait for clients.
             with self._controls.interruptible():
                 await self._publisher.room()

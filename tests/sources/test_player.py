@@ -38,8 +38,9 @@ class Stage:
         self.events = events
         self.opened = self.closed = 0
         self.fail_at: int | None = None
+        self.skips = True
         self.controls = Controls("T", paused=manner.pop("paused", False))
-        self.player = Player(self.read, publisher, self.controls, Manner(**{**_MANNER, **manner}))
+        self.player = Player(self.read, publisher, self.controls, Manner(**manner))
 
     def read(self, start: int | None) -> Generator[Timed]:
         self.opened += 1
@@ -47,7 +48,7 @@ class Stage:
             for place, timed in enumerate(self.events):
                 if place == self.fail_at:
                     raise SourceError(f"row {place} is broken")
-                if start is None or timed[0] >= start:
+                if start is None or timed[0] >= start or not self.skips:
                     yield timed
         finally:
             self.closed += 1
@@ -59,9 +60,6 @@ class Stage:
     @property
     def numbers(self) -> list[float]:
         return [event.size for event in self.publisher.events if isinstance(event, Trade)]
-
-
-_MANNER: dict[str, Any] = {"speed": 1.0, "loop": False, "shift_to_now": False}
 
 
 @pytest.fixture(params=SPEEDS, ids=str)
@@ -405,6 +403,60 @@ async def test_cancelled_it_closes_what_it_reads(publisher: NotingPublisher, aut
     assert (stage.opened, stage.closed) == (1, 1)
 
 
+@pytest.mark.parametrize("skips", [False, True])
+async def test_a_lap_begins_at_the_start_and_no_seek_goes_before_it(
+    publisher: NotingPublisher, autojump_clock: MockClock, nursery: trio.Nursery, skips: bool
+) -> None:
+    stage = Stage(publisher, tape(0, 1, 2, 3), loop=True, start=2 * SECOND, paused=True)
+    stage.skips = skips
+    nursery.start_soon(stage.play)
+    stage.controls.step(3)
+    await stage.controls.wait_settled()
+    stage.controls.seek(0)
+    stage.controls.step(1)
+    await stage.controls.wait_settled()
+    assert stage.numbers == [2, 3, 2, 2]
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_is_skipped_is_read_with_checkpoints_and_not_at_once(
+    publisher: NotingPublisher, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """A file of ticks has no index: its rows are read, but nobody else waits for that."""
+    stage = Stage(publisher, tape(*range(20 * BATCH)), start=(20 * BATCH - 1) * SECOND)
+    stage.skips = False
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while not publisher.events:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    nursery.start_soon(stage.play)
+    nursery.start_soon(other)
+    await wait_all_tasks_blocked()
+    assert stage.numbers == [20 * BATCH - 1]
+    assert turns >= 20
+
+
+@pytest.mark.parametrize("count", [BATCH - 1, BATCH, BATCH + 1])
+async def test_a_start_behind_all_events_is_an_empty_lap(
+    publisher: NotingPublisher, autojump_clock: MockClock, count: int
+) -> None:
+    stage = Stage(publisher, tape(*range(count)), start=10**6 * SECOND, loop=True)
+    stage.skips = False
+    await stage.play()
+    assert (stage.numbers, publisher.marks) == ([], [(0, Mark.END)])
+
+
+async def test_a_failure_before_the_start(publisher: NotingPublisher, autojump_clock: MockClock) -> None:
+    stage = Stage(publisher, tape(0, 1, 2), start=2 * SECOND)
+    stage.skips, stage.fail_at = False, 1
+    with pytest.raises(SourceError, match="row 1"):
+        await stage.play()
+
+
 _TIMES = st.lists(st.integers(0, 20), min_size=1, max_size=40).map(sorted)
 _ASKED = st.lists(
     st.one_of(
@@ -417,13 +469,14 @@ _ASKED = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(_TIMES, _ASKED, st.sampled_from(SPEEDS), st.booleans())
+@given(_TIMES, _ASKED, st.sampled_from(SPEEDS), st.booleans(), st.booleans())
 def test_steps_and_seeks_give_what_a_list_would(
-    times: list[int], asked: list[tuple[str, int]], speed: float, loop: bool
+    times: list[int], asked: list[tuple[str, int]], speed: float, loop: bool, skips: bool
 ) -> None:
     async def main() -> None:
         publisher = NotingPublisher()
         stage = Stage(publisher, tape(*times), speed=speed, loop=loop, paused=True)
+        stage.skips = skips
         expected: list[int] = []
         place = 0
         async with trio.open_nursery() as nursery:
