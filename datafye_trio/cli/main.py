@@ -13,6 +13,8 @@ from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 from datafye_trio.cli.flags import ServeFlags, WatchFlags, expand
+from datafye_trio.cli.importing import IMPORT_EXAMPLES, ImportFlags, import_files
+from datafye_trio.cli.inspecting import INSPECT_EXAMPLES, InspectFlags, inspect
 from datafye_trio.cli.record import RecordFlags, record
 from datafye_trio.cli.serve import serve
 from datafye_trio.cli.text import Screen, discard, printable, say
@@ -111,6 +113,23 @@ def _app() -> App:
     ) -> int:
         """Record market data as Parquet files until a signal, so that a kill loses less than a second."""
         return record(url, folder, flags)
+
+    @app.command(name="import", help_epilogue=IMPORT_EXAMPLES)
+    def run_import(
+        *paths: Annotated[Path, Parameter(name="FILES... DIR", help="Tick files or folders; last, where to.")],
+        flags: ImportFlags,
+    ) -> int:
+        """Import tick CSV files into a recording."""
+        return import_files(paths, flags)
+
+    @app.command(name="inspect", help_epilogue=INSPECT_EXAMPLES)
+    def run_inspect(
+        folder: Annotated[Path, Parameter(name="DIR", help="Folder of a recording, or one below it.")],
+        /,
+        flags: InspectFlags = InspectFlags(),  # noqa: B008 -- frozen
+    ) -> int:
+        """Show what a recording holds: rows, span, symbols, gaps; and files that are broken."""
+        return inspect(folder, flags)
 
     return app
 

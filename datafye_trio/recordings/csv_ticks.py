@@ -56,6 +56,7 @@ COLUMN_MEANINGS: Final = {
 _SUFFIXES: Final = (".csv", ".csv.gz")
 _TRADE_COLUMNS: Final = frozenset({"price", "size"})
 _QUOTE_COLUMNS: Final = frozenset({"bid_price", "bid_size", "ask_price", "ask_size"})
+_TRADES_ONLY: Final = _TRADE_COLUMNS | {"trade_id", "last_trade_id", "conditions"}
 _LONGEST_HEADER: Final = 64 * 1024
 # UnicodeDecodeError is a ValueError, but not one of a row: its line is unknown. EOFError is a gzip file cut short.
 _UNREADABLE: Final = (OSError, EOFError, zlib.error, UnicodeDecodeError)
@@ -71,18 +72,27 @@ class TickFormat:
 
 @attrs.frozen
 class TickFile:
-    """A file of trades or of quotes, the columns of its header by our names, and the unit of its times."""
+    """A file of trades or of quotes: the columns by our names, the unit of its times, and its header as it stands."""
 
     path: Path
     channel: Channel
     columns: tuple[str, ...]
     time: str = "ns"
+    header: tuple[str, ...] = attrs.field(default=(), eq=False)
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The columns of the header that are not read."""
+        used = set(COLUMN_MEANINGS) - (_TRADES_ONLY if self.channel is Channel.QUOTES else _QUOTE_COLUMNS)
+        if "trade_id" in self.columns:
+            used.discard("last_trade_id")
+        return tuple(name for name, ours in zip(self.header, self.columns, strict=True) if ours not in used)
 
 
 class Watch(Protocol):
     """Who looks on while a file is read, and takes rows that are malformed: reading then goes on behind them."""
 
-    def opened(self, position: Callable[[], int]) -> None:
+    def opened(self, path: Path, position: Callable[[], int]) -> None:
         """A file was opened; `position` tells how many of its bytes were read, for as long as it is open."""
 
     def rejected(self, path: Path, first: int, last: int, why: str) -> None:
@@ -162,7 +172,8 @@ def _inspect(path: Path, form: TickFormat) -> TickFile | None:
             head = _open(path, stack)[0].readline(_LONGEST_HEADER)
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
-    columns = _renamed([name.strip().lower() for name in next(csv.reader([head]), [])], form.columns)
+    header = tuple(name.strip().lower() for name in next(csv.reader([head]), []))
+    columns = _renamed(header, form.columns)
     present = frozenset(columns)
     if "open" in present:
         return None
@@ -178,10 +189,10 @@ def _inspect(path: Path, form: TickFormat) -> TickFile | None:
         raise SourceError(f"{path}, line 1: there is no column symbol")
     if present.isdisjoint(TIME_COLUMNS):
         raise SourceError(f"{path}, line 1: there is no column of times, neither ts_ns nor recv_ns")
-    return TickFile(path, channel, columns, form.time)
+    return TickFile(path, channel, columns, form.time, header)
 
 
-def _renamed(names: Sequence[str], ours: Mapping[str, str]) -> tuple[str, ...]:
+def _renamed(names: tuple[str, ...], ours: Mapping[str, str]) -> tuple[str, ...]:
     """A header by our names. A column that has a name of ours by itself gives way to the one that was mapped to it."""
     mapped = {theirs: name for name, theirs in ours.items() if theirs in names}
     taken = set(mapped.values())
@@ -201,7 +212,7 @@ def read_ticks(file: TickFile, asset_class: AssetClass, key: str, watch: Watch |
         with ExitStack() as stack:
             text, position = _open(file.path, stack)
             if watch is not None:
-                watch.opened(position)
+                watch.opened(file.path, position)
             yield from _events(text, file, asset_class, key, watch)
     except _UNREADABLE as error:
         raise _unreadable(file.path, error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from datafye_trio.recordings.csv_ticks import TickFile, find_tick_files, merge_c
 from datafye_trio.recordings.merging import MergedRecording, Strand, limited
 from datafye_trio.recordings.parquet import Footer, read_footer, strands_of
 
-__all__ = ["CsvStrand", "default_asset_class", "open_recordings", "open_ticks"]
+__all__ = ["CsvStrand", "default_asset_class", "footer_of", "open_recordings", "parquet_files"]
 
 _PART: Final = re.compile(r"part-([0-9]+)\.parquet")
 
@@ -30,6 +31,7 @@ class CsvStrand:
     asset_class: AssetClass
     key: str
     has_halts: bool = False
+    indexed: bool = False
 
     @property
     def channel(self) -> Channel:
@@ -46,15 +48,6 @@ class CsvStrand:
 def default_asset_class(dataset: str) -> AssetClass:
     """Crypto for the dataset `Crypto`, stocks for every other."""
     return AssetClass.CRYPTO if dataset == "Crypto" else AssetClass.STOCKS
-
-
-def open_ticks(files: Sequence[TickFile], dataset: str, asset_class: AssetClass) -> MergedRecording:
-    """Tick files as one recording. They merge by `recv_ns` where every file has it, else by `ts_ns`.
-
-    Raises:
-        SourceError: the files share no column of times.
-    """
-    return MergedRecording(dataset, asset_class, _csv_strands(files, asset_class))
 
 
 def open_recordings(
@@ -76,7 +69,7 @@ def open_recordings(
     ticks: list[TickFile] = []
     for path in paths:
         parts, files = _look(path)
-        footers += [footer for part in parts if (footer := _footer(part)) is not None]
+        footers += [footer for part in parts if (footer := footer_of(part)) is not None]
         ticks += files
     if ticks and dataset is None:
         raise ConfigurationError(f"{ticks[0].path} does not say what dataset it is of: give its name (dataset)")
@@ -84,7 +77,8 @@ def open_recordings(
     if not footers and not ticks:
         raise SourceError(f"there is not one row in {', '.join(map(str, paths))}")
     if footers and dataset is not None and dataset not in held:
-        raise SourceError(f"{footers[0].path} is of {', '.join(sorted(held))}: there is no dataset {dataset}")
+        where = ", ".join(map(str, paths))
+        raise SourceError(f"no dataset {dataset} in {where}: there is {', '.join(sorted(held))}")
     names = list(held) if dataset is None else [dataset]
     return tuple(
         _open_dataset(name, [one for one in footers if one.dataset == name], ticks, asset_class) for name in names
@@ -117,8 +111,17 @@ def _look(path: Path) -> tuple[list[Path], Sequence[TickFile]]:
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """The Parquet files in a folder and below, by folder and number; hidden ones are none of a recording's."""
-    found = (path for path in folder.rglob("*.parquet") if not path.name.startswith("."))
+    """The Parquet files in a folder and below, by folder and number; hidden ones are none of a recording's.
+
+    Raises:
+        SourceError: a folder cannot be read. (`Path.rglob` would pass it over in silence.)
+    """
+
+    def fail(error: OSError) -> None:
+        raise SourceError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+
+    names = ((Path(parent), name) for parent, _, files in os.walk(folder, onerror=fail) for name in files)
+    found = (parent / name for parent, name in names if name.endswith(".parquet") and not name.startswith("."))
     return sorted(found, key=_place)
 
 
@@ -127,7 +130,12 @@ def _place(path: Path) -> tuple[Path, int, str]:
     return path.parent, int(numbered[1]) if numbered else -1, path.name
 
 
-def _footer(path: Path) -> Footer | None:
+def footer_of(path: Path) -> Footer | None:
+    """As `read_footer`, with the dataset's name by the folder `dataset=...` above the file, as other programs read it.
+
+    Raises:
+        SourceError: the file cannot be read, or is no file of a recording; the text names it.
+    """
     footer = read_footer(path)
     named = next((part for part in reversed(path.parts) if part.startswith("dataset=")), None)
     if footer is None or named is None:

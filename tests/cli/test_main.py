@@ -25,6 +25,8 @@ def test_the_version(terminal: Terminal) -> None:
         ((), ["serve", "watch", "Examples:"]),
         (("serve",), ["--port INT", "[default: 8080]", "--no-halts", "Examples:", "DATAFYE_TRIO_PORT"]),
         (("watch",), ["--symbols", "Examples:", "--json"]),
+        (("import",), ["--dataset", "Examples:", "ts_ns", "--column", "last_trade_id"]),
+        (("inspect",), ["--json", "Examples:"]),
     ],
 )
 def test_help_has_examples(terminal: Terminal, command: tuple[str, ...], words: list[str]) -> None:
@@ -38,7 +40,7 @@ def test_no_command_is_help(terminal: Terminal) -> None:
 
 
 def test_an_unknown_command_is_one_line(terminal: Terminal) -> None:
-    line = 'Unknown command "serv". Did you mean "serve"? Available commands: serve, watch, record.'
+    line = 'Unknown command "serv". Did you mean "serve"? Available commands: serve, watch, record, import, inspect.'
     assert terminal.complain("serv") == line
 
 
