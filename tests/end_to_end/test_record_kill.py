@@ -1,0 +1,98 @@
+"""A real `record` process, killed (SIGKILL) while it records: what is on disk opens, and lacks at most a second."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import polars
+import pytest
+import trio
+from support import quote, trade
+
+from datafye_trio import Program, Server, ServerConfig, open_server
+
+KILLS = 5
+"""Raise it (50, say) for a longer hunt: each takes some two seconds."""
+WAIT = 30
+SECOND = 10**9
+PAUSE = 0.02
+EACH = 20
+"""Of quotes and of trades, each pause: 2,000 messages a second."""
+SYMBOLS = ("AAPL", "MSFT")
+CHANNELS = {"channel=quotes": (quote, "bid_price"), "channel=trades": (trade, "price")}
+"""By folder: what makes the n-th event, and a column that tells which one it is."""
+
+
+@asynccontextmanager
+async def market() -> AsyncIterator[Server]:
+    """A server whose n-th quote and n-th trade of each symbol tell that they are the n-th."""
+
+    async def publish() -> None:
+        number = 0
+        while True:
+            batch = range(number + 1, number + EACH // len(SYMBOLS) + 1)
+            await server.publish([make(symbol, n) for n in batch for symbol in SYMBOLS for make in (quote, trade)])
+            number = batch[-1]
+            await trio.sleep(PAUSE)
+
+    with trio.fail_after(WAIT + 5 * KILLS):
+        async with open_server(ServerConfig(port=0), [Program("SIP")]) as server, trio.open_nursery() as nursery:
+            nursery.start_soon(publish)
+            yield server
+            nursery.cancel_scope.cancel()
+
+
+def parts(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*.parquet")}
+
+
+async def record_and_kill(url: str, folder: Path, seconds: float) -> tuple[set[Path], int]:
+    """Kill it so long after its first files are there; what it wrote, and when it was killed (nanoseconds)."""
+    before = parts(folder).keys()
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "datafye_trio", "record", url, str(folder)], stderr=subprocess.DEVNULL
+    )
+    while {path.parent.parent.name for path in parts(folder).keys() - before} != set(CHANNELS):
+        assert process.poll() is None
+        await trio.sleep(0.05)
+    await trio.sleep(seconds)
+    process.kill()
+    killed = time.time_ns()
+    await process.wait()
+    return parts(folder).keys() - before, killed
+
+
+def check(channel: str, files: list[Path], killed: int) -> None:
+    """What one process wrote of a channel: the events as sent, without a hole, up to a second before its end."""
+    rows = polars.concat([polars.read_parquet(file, hive_partitioning=False) for file in files])
+    assert rows["time"].is_sorted()
+    assert killed - rows["time"].max() <= SECOND
+    make, price = CHANNELS[channel]
+    for (symbol,), own in rows.group_by("symbol", maintain_order=True):
+        numbers = own["seq"].to_list()
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        assert own[price].to_list() == [getattr(make(symbol, n), price) for n in numbers]
+    assert rows["symbol"].n_unique() == len(SYMBOLS)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no SIGKILL")
+async def test_a_kill_at_any_moment_costs_at_most_the_last_second(tmp_path: Path) -> None:
+    """All in one folder: each process finds what the one killed before it has left, and does not touch it."""
+    moments = random.Random(3)
+    folder = tmp_path / "recording"
+    async with market() as server:
+        for _ in range(KILLS):
+            old = parts(folder)
+            files, killed = await record_and_kill(server.url, folder, moments.uniform(0, 1.2))
+            assert old.items() <= parts(folder).items()
+            for channel in CHANNELS:
+                check(channel, sorted(path for path in files if path.parent.parent.name == channel), killed)
+    rows = polars.scan_parquet(folder / "dataset=SIP" / "channel=trades", hive_partitioning=True).collect()
+    holes = rows.group_by("symbol").agg((polars.col("seq").sort().diff() > 1).sum())
+    assert holes["seq"].max() == KILLS - 1
