@@ -41,11 +41,11 @@ class Replay:
         held = set(recording.channels)
         self._aggregation: Aggregation | None = None
         if Channel.TRADES in held:
-            default = config.aggregation == "default"
-            self._aggregation = default_aggregation(recording.name) if default else config.aggregation  # type: ignore[assignment]  # mypy does not see that "default" is out
+            default = default_aggregation(recording.name)
+            self._aggregation = default if config.aggregation == "default" else config.aggregation
         if self._aggregation is not None:
             held -= {channel for channel in Channel if channel.has_frequency}
-        self._history = RecordedHistory(recording, self._aggregation)
+        self._history = RecordedHistory(recording, self._aggregation) if config.history else None
         offered = held if config.channels is None else held & set(config.channels)
         folded = {Channel.TRADES} if self._aggregation is not None else set()
         symbols = None if config.symbols is None else frozenset(config.symbols)
@@ -71,8 +71,8 @@ class Replay:
         return self._aggregation
 
     @property
-    def history(self) -> RecordedHistory:
-        """The recording as stored data: all of it, at its own times, whatever of it is replayed."""
+    def history(self) -> RecordedHistory | None:
+        """The recording as stored data: all of it, at its own times, whatever of it is replayed. None if so wished."""
         return self._history
 
     async def run(self, publisher: Publisher) -> None:
@@ -143,8 +143,5 @@ def _open(config: ReplayConfig) -> Recording:
     found = open_recordings(config.paths, dataset=config.dataset, asset_class=config.asset_class)
     if len(found) == 1:
         return found[0]
-    where = ", ".join(map(str, config.paths))
-    if not found:
-        raise ConfigurationError(f"there is nothing to replay in {where}: its files hold no rows")
-    names = ", ".join(recording.name for recording in found)
+    where, names = ", ".join(map(str, config.paths)), ", ".join(recording.name for recording in found)
     raise ConfigurationError(f"{where} holds several datasets: name one of {names}")

@@ -39,6 +39,7 @@ class ReplayConfig:
             recorded beside trades are left out then. With None, or without trades, it is they that are replayed.
         symbols: replay and offer only these, in normal form; None is all.
         channels: offer only these; None is all. Trades are folded into bars even if they are not offered themselves.
+        history: whether the recording can also be asked for as stored data.
 
     Raises:
         ConfigurationError: no path, a speed that is not above 0, a count of topics below 1, or an empty range.
@@ -57,6 +58,7 @@ class ReplayConfig:
     aggregation: Aggregation | Literal["default"] | None = "default"
     symbols: tuple[str, ...] | None = None
     channels: tuple[Channel, ...] | None = None
+    history: bool = True
 
     def __attrs_post_init__(self) -> None:
         if not self.paths:

@@ -214,6 +214,7 @@ async def test_memory_is_bounded(tmp_path, autojump_clock):
         ({"speed": 0.0}, "above 0"),
         ({"speed": float("nan")}, "nan is not"),
         ({"wait_for_client": 0}, "at least 1 topic"),
+        ({"start": 5, "end": 5}, "its from is not before its to"),
     ],
 )
 def test_a_bad_setting_is_named(settings, text):

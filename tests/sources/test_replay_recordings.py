@@ -15,6 +15,7 @@ from trio.testing import MockClock
 from datafye_trio.aggregates import Aggregation, default_aggregation
 from datafye_trio.errors import ConfigurationError, SourceError
 from datafye_trio.model import AssetClass, Bar, Channel, Event, Frequency, Line, Quote, Sma, Trade
+from datafye_trio.recordings.schema import make_schema
 from datafye_trio.recordings.writer import RecordingWriter
 from datafye_trio.sources import (
     Aggregating,
@@ -127,8 +128,10 @@ def test_tick_files_must_be_given_a_name(write: Callable[[str, str], Path]) -> N
 
 
 def test_a_recording_without_rows(tmp_path: Path) -> None:
-    RecordingWriter(tmp_path, "SIP", STOCKS).close()
-    with pytest.raises((ConfigurationError, SourceError)):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    schema = make_schema("SIP", STOCKS, Channel.TRADES)
+    parquet.write_table(schema.empty_table(), tmp_path / "part-00000.parquet")
+    with pytest.raises(SourceError, match=r"not one row in"):
         replay(tmp_path)
 
 
@@ -185,8 +188,10 @@ async def test_it_is_controlled_within_its_part(
     assert (source.position, source.state) == (START + 3 * S, PlayState.PAUSED)
 
 
-def test_its_history_is_the_whole_recording(ten: Path) -> None:
+def test_its_history_is_the_whole_recording_or_nothing(ten: Path) -> None:
+    assert replay(ten, dataset="T", history=False).history is None
     history = replay(ten, dataset="T", start=START + 5 * S).history
+    assert history is not None
     query = HistoryQuery(Channel.TRADES, None, None, START, START + 3 * S)
     assert [event.size for batch in history.read(query) for event in batch if isinstance(event, Trade)] == [0, 1, 2]
 
