@@ -23,12 +23,15 @@ from datafye_trio.broker.topic import Topic
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.model import Event
 from datafye_trio.protocol import Codec, Encoding
-from datafye_trio.sources import BATCH, Source
+from datafye_trio.sources import BATCH, Mark, Source
 
 __all__ = ["Broker", "BrokerConfig"]
 
 _QUEUE_BATCHES: Final = 16
-Batch: TypeAlias = "tuple[Dataset, Sequence[Event]]"
+_SLICE: Final = 256
+"""Messages handed out at once where a pass makes more of its batch (bars of thousands of symbols end together): some
+64 KiB a client, what its writer takes in one turn, so that a client that reads is not cut for our own burst."""
+Batch: TypeAlias = "tuple[Dataset, Sequence[Event] | Mark]"
 
 
 @attrs.frozen
@@ -190,23 +193,31 @@ class Broker:
     async def _fan_out(self, first: Batch) -> None:
         """One pass: takes all that has arrived, up to `BATCH` events."""
         batches = [first]
-        size = len(first[1])
+        size = _size(first)
         while size < BATCH:
             try:
                 batch = self._receive.receive_nowait()
             except trio.WouldBlock:
                 break
             batches.append(batch)
-            size += len(batch[1])
-        self._pass(batches)
+            size += _size(batch)
+        try:
+            await self._hand_out(batches)
+        finally:
+            self._queued -= len(batches)
+            self.notify()
         # receive() is no checkpoint that yields when there is more: writers must get their turn between passes.
         await trio.lowlevel.checkpoint()
 
-    def _pass(self, batches: Sequence[Batch]) -> None:
-        events = [(dataset.topics_of(event), event) for dataset, batch in batches for event in batch]
-        self._queued -= len(batches)
-        fan_out(events, self._encode, trio.current_time())
-        self.notify()
+    async def _hand_out(self, batches: Sequence[Batch]) -> None:
+        now = trio.current_time()
+        events = [routed for dataset, batch in batches for routed in dataset.expand(batch, now)]
+        if len(events) <= 2 * BATCH:
+            fan_out(events, self._encode, now)
+            return
+        for start in range(0, len(events), _SLICE):
+            fan_out(events[start : start + _SLICE], self._encode, trio.current_time())
+            await trio.lowlevel.checkpoint()
 
     def _encode(self, topic: Topic, event: Event, seq: int, encoding: Encoding) -> bytes:
         board = topic.board
@@ -220,3 +231,8 @@ class Broker:
         if slot.skipped:
             fields["conflated"] = slot.skipped
         return self.frame(self.codec.write(fields, encoding), encoding)
+
+
+def _size(batch: Batch) -> int:
+    content = batch[1]
+    return 1 if isinstance(content, Mark) else len(content)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
+from datafye_trio.aggregates import Aggregation
+from datafye_trio.broker.derived import Derived, topics_of_bar
 from datafye_trio.broker.ring import RingStore
-from datafye_trio.broker.topic import Board, BoardKey, Topic
+from datafye_trio.broker.topic import Board, BoardKey, Routed, Topic
 from datafye_trio.broker.validate import channels_of, check_event
 from datafye_trio.errors import EventError, SourceError, leaves_of
 from datafye_trio.logs import get_logger
-from datafye_trio.model import DatasetInfo, Event
+from datafye_trio.model import Bar, Channel, DatasetInfo, Ema, Event, Frequency, Sma, Trade
 from datafye_trio.protocol import normalise_symbol
-from datafye_trio.sources import BATCH, Historical, History, Mark, Source
+from datafye_trio.sources import BATCH, Aggregating, Historical, History, Mark, Source
 
 if TYPE_CHECKING:
     from datafye_trio.broker.broker import Broker
@@ -37,27 +40,29 @@ class Dataset:
     """A dataset in the broker. It is the `Publisher` of its source."""
 
     def __init__(self, info: DatasetInfo, source: Source, epoch: str, store: RingStore, broker: Broker) -> None:
-        self.info = info
+        aggregation = source.aggregation if isinstance(source, Aggregating) else None
+        self.info = info = _with_derived(info, aggregation)
         self.epoch = epoch
         self.state = SourceState.RUNNING
         self.why = ""
         self.on_stop: Callable[[Dataset], None] = lambda _: None
-        self.boards: dict[BoardKey, Board] = {
-            BoardKey(channel): Board(info.name, info.asset_class, epoch, BoardKey(channel), store)
-            for channel in info.channels
+        self.boards = {
+            key: Board(info.name, info.asset_class, epoch, key, store) for key in _board_keys(info, aggregation)
         }
-        self._source = source
+        self.derived = None if aggregation is None else Derived(aggregation, info.name, info.asset_class, self.boards)
+        self.source = source
         self._broker = broker
         self._scope = trio.CancelScope()
         self._routes: dict[tuple[type, str], tuple[Topic, ...]] = {}
-        for board in self.boards.values():
-            for symbol in sorted(info.symbols or ()):
+        for key, board in self.boards.items():
+            # Those of bars are made when they are needed: ten thousand symbols would make hundreds of thousands.
+            for symbol in sorted(info.symbols or ()) if not key.channel.has_frequency else ():
                 board.topic(symbol).pinned = True
 
     @property
     def history(self) -> History | None:
-        """The stored data, None where the source has none."""
-        return self._source.history if isinstance(self._source, Historical) else None
+        """The stored data of this dataset, if there is any."""
+        return self.source.history if isinstance(self.source, Historical) else None
 
     # The publisher's side.
 
@@ -82,9 +87,12 @@ class Dataset:
         for batch in batches:
             self._broker.publish_nowait((self, batch))
 
-    async def mark(self, mark: Mark) -> None:  # noqa: ARG002 -- folds come with the next change
+    async def mark(self, mark: Mark) -> None:
         """See `datafye_trio.sources.Publisher.mark`."""
-        await trio.lowlevel.checkpoint()
+        if self.derived is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._broker.publish((self, mark))
 
     async def room(self) -> None:
         """See `datafye_trio.sources.Publisher.room`."""
@@ -111,7 +119,11 @@ class Dataset:
         """Run the source. It may end, crash or be cancelled; nobody else is harmed."""
         try:
             with self._scope:
-                await self._source.run(self)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._close_quiet)
+                    await self.source.run(self)
+                    nursery.cancel_scope.cancel()
+                await self.mark(Mark.END)
             self._stopped(SourceState.ENDED, "cancelled" if self._scope.cancelled_caught else "the data has ended")
         # except*, since a source with a nursery of its own raises groups, and when cancelled with Cancelled among them.
         except* Exception as crash:
@@ -124,9 +136,31 @@ class Dataset:
         """Stop the source; subscribers keep their connections."""
         self._scope.cancel()
 
-    def topics_of(self, event: Event) -> tuple[Topic, ...]:
-        """The topics of an event that was checked."""
-        return self._routes.get((event.__class__, event.symbol)) or self._route(event)
+    def expand(self, batch: Sequence[Event] | Mark, now: float) -> list[Routed]:
+        """What goes out for a batch that was checked: its events, and all that follows from its trades, in order."""
+        derived = self.derived
+        if isinstance(batch, Mark):
+            return [] if derived is None else derived.on(batch)
+        if derived is None:
+            return [(self._topics_of(event), event) for event in batch]
+        routed: list[Routed] = []
+        for event in batch:
+            routed.append((self._topics_of(event), event))
+            if event.__class__ is Trade:
+                routed += derived.after(event, now)
+        return routed
+
+    async def _close_quiet(self) -> None:
+        """Finish, by the wall clock, the bars of a feed that has fallen silent."""
+        if self.derived is not None:
+            while True:
+                await self.derived.wait_quiet()
+                await self.mark(Mark.QUIET)
+                await self._broker.settle()
+
+    def _topics_of(self, event: Event) -> tuple[Topic, ...]:
+        topics = self._routes.get((event.__class__, event.symbol))
+        return self._route(event) if topics is None else topics
 
     def _stopped(self, state: SourceState, why: str) -> None:
         self.state, self.why = state, why
@@ -143,7 +177,25 @@ class Dataset:
         return [checked[start : start + BATCH] for start in range(0, len(checked), BATCH)]
 
     def _route(self, event: Event) -> tuple[Topic, ...]:
-        channels = channels_of(event, self.info)
+        """The topics of an event; kept, but for bars and indicators, whose topics depend on their frequency too."""
+        self._check_symbol(event)
+        if isinstance(event, Bar | Sma | Ema):
+            if self.derived is not None:
+                raise EventError(f"the bars and indicators of dataset {self.info.name} are made of its trades")
+            try:
+                return topics_of_bar(event, self.boards)
+            except KeyError:
+                offered = ", ".join(self.info.frequencies)
+                raise EventError(f"{event.frequency!r} is not offered by dataset {self.info.name}: {offered}") from None
+        folded = self.derived is not None and isinstance(event, Trade)
+        channels = channels_of(event, self.info, or_none=folded)
+        topics = tuple(self.boards[BoardKey(channel)].topic(event.symbol) for channel in channels)
+        for topic in topics:
+            topic.pinned = True
+        self._routes[type(event), event.symbol] = topics
+        return topics
+
+    def _check_symbol(self, event: Event) -> None:
         try:
             symbol = normalise_symbol(event.symbol, self.info.asset_class)
         except ValueError as error:
@@ -152,12 +204,28 @@ class Dataset:
             raise EventError(f"{event.symbol!r} is not in normal form: publish it as {symbol!r}")
         if self.info.symbols is not None and symbol not in self.info.symbols:
             raise EventError(f"{symbol} is not one of the symbols of dataset {self.info.name}")
-        topics = tuple(self.boards[BoardKey(channel)].topic(symbol) for channel in channels)
-        for topic in topics:
-            topic.pinned = True
-        self._routes[type(event), symbol] = topics
-        return topics
 
 
 def _sentence(error: BaseException) -> str:
     return str(error) if isinstance(error, SourceError) else f"{type(error).__name__}: {error}"
+
+
+def _with_derived(info: DatasetInfo, aggregation: Aggregation | None) -> DatasetInfo:
+    """What the dataset offers, with the bars and indicators that are made of its trades."""
+    if aggregation is None:
+        return info
+    derived = {channel for channel in Channel if aggregation.frequencies_of(channel)}
+    channels = tuple(channel for channel in Channel if channel in derived or channel in info.channels)
+    found = {frequency for channel in derived for frequency in aggregation.frequencies_of(channel)}
+    return attrs.evolve(info, channels=channels, frequencies=tuple(one for one in Frequency if one in found))
+
+
+def _board_keys(info: DatasetInfo, aggregation: Aggregation | None) -> Iterator[BoardKey]:
+    for channel in info.channels:
+        if not channel.has_frequency:
+            yield BoardKey(channel)
+            continue
+        for frequency in info.frequencies if aggregation is None else aggregation.frequencies_of(channel):
+            yield BoardKey(channel, frequency)
+            if channel is Channel.AGGREGATES:
+                yield BoardKey(channel, frequency, running=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import attrs
 
@@ -13,7 +13,7 @@ from datafye_trio.model import Channel, Event, Frequency
 if TYPE_CHECKING:
     from datafye_trio.broker.subscriber import Subscriber
 
-__all__ = ["Board", "BoardKey", "Topic", "Wildcard"]
+__all__ = ["Board", "BoardKey", "Routed", "Topic", "Wildcard"]
 
 
 class BoardKey(NamedTuple):
@@ -69,7 +69,16 @@ class Board:
                     subscriber.join(topic, wildcard.delivery)
         return topic
 
+    def is_wanted(self, symbol: str) -> bool:
+        """Whether anybody receives a symbol, or would from its first message on."""
+        topic = self.topics.get(symbol)
+        return bool(topic.subscribers) if topic is not None else bool(self.wildcards)
+
     def forget_unused(self, topic: Topic) -> None:
         """Drop a topic that nobody publishes or receives: a stranger's wish must not cost memory for ever."""
         if not topic.pinned and not topic.subscribers:
             self.topics.pop(topic.symbol, None)
+
+
+Routed: TypeAlias = tuple[tuple[Topic, ...], Event]
+"""An event and the topics that it goes out on."""

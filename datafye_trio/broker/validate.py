@@ -31,14 +31,14 @@ _CHANNELS: Final[dict[type, tuple[Channel, ...]]] = {
 Check: TypeAlias = Callable[[Any], bool]
 
 
-def channels_of(event: Event, dataset: DatasetInfo) -> tuple[Channel, ...]:
+def channels_of(event: Event, dataset: DatasetInfo, *, or_none: bool = False) -> tuple[Channel, ...]:
     """The channels of a dataset that an event, which was checked, goes out on.
 
     Raises:
-        EventError: none.
+        EventError: none, which is fine only with `or_none`.
     """
     found = tuple(channel for channel in _CHANNELS[type(event)] if channel in dataset.channels)
-    if not found:
+    if not found and not or_none:
         offered = ", ".join(dataset.channels)
         raise EventError(f"dataset {dataset.name} has no channel for a {type(event).__name__}: it offers {offered}")
     return found

@@ -71,8 +71,8 @@ def select(dataset: Dataset, request: Subscribe | Unsubscribe, endpoint: Endpoin
         RequestError: nothing of the request can be met.
     """
     check_symbol_count(request.symbols, max_symbols)
-    boards, refusals = _select_boards(dataset, request, endpoint)
     everything = any(symbol.strip() == ALL for symbol in request.symbols)
+    boards, refusals = _select_boards(dataset, request, endpoint, everything=everything)
     symbols, unknown = ([], []) if everything else select_symbols(dataset, request.symbols)
     if unknown:
         refusals.append(unknown_symbols(dataset, unknown))
@@ -114,7 +114,7 @@ def _asset_class(text: str | None) -> AssetClass | None:
 
 
 def _select_boards(
-    dataset: Dataset, request: Subscribe | Unsubscribe, endpoint: Endpoint
+    dataset: Dataset, request: Subscribe | Unsubscribe, endpoint: Endpoint, *, everything: bool
 ) -> tuple[list[Board], list[RequestError]]:
     names = _channel_names(dataset, request, endpoint)
     frequency = _frequency(request.frequency)
@@ -122,7 +122,13 @@ def _select_boards(
     refusals: dict[ErrorCode, RequestError] = {}
     for name in names:
         try:
-            boards[_board(dataset, name, endpoint, frequency, running=bool(request.running))] = None
+            channel = _channel(dataset, name, endpoint)
+            if everything and isinstance(request, Unsubscribe):
+                # "All bars" is a clean slate: without a frequency, or without `running`, it is all of those too.
+                found = _boards_of(dataset, channel, frequency, request.running)
+            else:
+                found = _boards_of(dataset, channel, frequency or Frequency.MINUTE, bool(request.running))
+            boards |= dict.fromkeys(found)
         except RequestError as error:
             refusals.setdefault(ErrorCode(error.code), error)
     return list(boards), list(refusals.values())
@@ -142,7 +148,7 @@ def _channel_names(dataset: Dataset, request: Subscribe | Unsubscribe, endpoint:
     )
 
 
-def _board(dataset: Dataset, name: str, endpoint: Endpoint, frequency: Frequency | None, *, running: bool) -> Board:
+def _channel(dataset: Dataset, name: str, endpoint: Endpoint) -> Channel:
     try:
         channel = parse_channel(name)
     except ValueError as error:
@@ -153,10 +159,30 @@ def _board(dataset: Dataset, name: str, endpoint: Endpoint, frequency: Frequency
             f"this path carries {endpoint.channel} only: connect to /{dataset.info.asset_class}/live for {channel}",
             field="channels",
         )
-    key = BoardKey(channel, frequency or Frequency.MINUTE, running) if channel.has_frequency else BoardKey(channel)
-    if (board := dataset.boards.get(key)) is None:
+    if channel not in dataset.info.channels:
         raise RequestError(ErrorCode.CHANNEL_NOT_AVAILABLE, _why_not(dataset, channel), field="channels")
-    return board
+    return channel
+
+
+def _boards_of(dataset: Dataset, channel: Channel, frequency: Frequency | None, running: bool | None) -> list[Board]:
+    """The boards of a channel; of all its frequencies, and running or not, where that is None."""
+    if not channel.has_frequency:
+        return [dataset.boards[BoardKey(channel)]]
+    if channel is not Channel.AGGREGATES:
+        running = None  # only bars come while they form
+    found = [
+        board
+        for key, board in dataset.boards.items()
+        if key.channel is channel and frequency in (None, key.frequency) and running in (None, key.running)
+    ]
+    if not found:
+        offered = dict.fromkeys(key.frequency for key in dataset.boards if key.channel is channel and key.frequency)
+        raise RequestError(
+            ErrorCode.INVALID_FREQUENCY,
+            f"dataset {dataset.info.name} has {channel} by {', '.join(offered)}: name one of these as frequency",
+            field="frequency",
+        )
+    return found
 
 
 def _why_not(dataset: Dataset, channel: Channel) -> str:

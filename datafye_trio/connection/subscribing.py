@@ -200,14 +200,17 @@ class Subscribing:
         self, request: Subscribe | Unsubscribe, chosen: Selection, symbols: Sequence[str]
     ) -> dict[str, Any]:
         keys = [board.key for board in chosen.boards]
+        frequencies = {key.frequency for key in keys if key.frequency}
+        running = {key.running for key in keys if key.channel is Channel.AGGREGATES}
         return {
             "dataset": chosen.dataset.info.name,
             "asset_class": chosen.dataset.info.asset_class,
-            "channels": tuple(key.channel for key in keys),
+            "channels": tuple(dict.fromkeys(key.channel for key in keys)),
             "symbols": tuple(symbols),
             "epoch": chosen.dataset.epoch,
             "total": len(self._subscriber.topics),
             "id": request.id,
-            "frequency": next((key.frequency for key in keys if key.frequency), None),
-            "running": True if any(key.running for key in keys) else None,
+            # With `*`, several frequencies may be left at once: then there is none to name.
+            "frequency": frequencies.pop() if len(frequencies) == 1 else None,
+            "running": True if running == {True} else None,
         }

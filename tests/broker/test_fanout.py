@@ -20,7 +20,7 @@ from datafye_trio.protocol import Encoding
 
 def one_pass(dataset: Dataset, *events: Event) -> int:
     """A pass by itself."""
-    return fan_out([(dataset.topics_of(event), event) for event in events], dataset._broker._encode, 0.0)
+    return fan_out(dataset.expand(events, 0.0), dataset._broker._encode, 0.0)
 
 
 def chunks_of(client: Client) -> list[Chunk]:
@@ -171,7 +171,7 @@ async def _cost(other_topics: int, other_clients: int) -> tuple[int, int, int]:
         bystander.subscribe(dataset.boards[QUOTES], *others)
     client = Client(broker)
     client.subscribe(dataset.boards[QUOTES], "AAPL")
-    events = [(dataset.topics_of(event), event) for event in (quote(n=1), quote(n=2), quote(n=3))]
+    events = dataset.expand([quote(n=1), quote(n=2), quote(n=3)], 0.0)
     codec = cast("CountingCodec", broker.codec)
     codec.written.clear()
     with Calls() as calls:
@@ -194,7 +194,7 @@ async def test_another_client_of_the_same_topics_costs_no_encoding_and_no_joinin
         dataset = broker.add(Program())
         for _ in range(clients):
             Client(broker).subscribe(dataset.boards[QUOTES], "AAPL")
-        events = [(dataset.topics_of(quote()), quote(n=n)) for n in range(messages)]
+        events = dataset.expand([quote(n=n) for n in range(messages)], 0.0)
         with Calls() as counted:
             fan_out(events, broker._encode, 0.0)
         return counted.count

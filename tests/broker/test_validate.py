@@ -72,7 +72,7 @@ def _wrong(cls: type[Event], names: str, values: list[Any], *, optional: bool) -
         *_wrong(Halt, "timestamp", TIMES, optional=False),
         *_wrong(Halt, "symbol reason", TEXTS, optional=False),
         *_wrong(Resume, "timestamp", TIMES, optional=False),
-        *_wrong(Bar, "open high low close vwap", NUMBERS, optional=False),
+        *_wrong(Bar, "open high low close vwap", NUMBERS, optional=True),
         *_wrong(Bar, "volume", [*NUMBERS, -1], optional=False),
         *_wrong(Bar, "start count", TIMES, optional=False),
         *_wrong(Bar, "revision", TIMES, optional=True),

@@ -1,0 +1,103 @@
+"""All that follows from the trades of one dataset: its bars, and the indicators over their closes, in one stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from datafye_trio.aggregates.bars import Aggregator
+from datafye_trio.aggregates.indicators import EmaFold, SmaFold
+from datafye_trio.aggregates.settings import Aggregation
+from datafye_trio.model import AssetClass, Bar, Channel, Ema, Event, Frequency, Sma, Trade
+
+__all__ = ["Derivation"]
+
+
+@attrs.define(eq=False)
+class _Lines:
+    """The indicators of one symbol at one frequency; `newest` is the start of the last bar that they took in."""
+
+    sma: SmaFold | None
+    ema: EmaFold | None
+    newest: int | None = None
+
+    def add(self, bar: Bar) -> Iterable[Sma | Ema]:
+        """The values after a bar. One that is not the newest changes nothing, the newest's correction no value sent."""
+        if self.newest is None or bar.start > self.newest:
+            self.newest = bar.start
+            values = (fold.add(bar) for fold in (self.sma, self.ema) if fold is not None)
+            return [value for value in values if value is not None]
+        if bar.start == self.newest:
+            for fold in (self.sma, self.ema):
+                if fold is not None:
+                    fold.correct(bar)
+        return ()
+
+
+class Derivation:
+    """Bars and indicators of one dataset. All calls are sync and never raise."""
+
+    def __init__(self, aggregation: Aggregation, asset_class: AssetClass) -> None:
+        self._aggregation = aggregation
+        self._bars = Aggregator(aggregation, asset_class)
+        self._published, self._sma, self._ema = (
+            frozenset(aggregation.frequencies_of(channel)) for channel in (Channel.AGGREGATES, Channel.SMA, Channel.EMA)
+        )
+        self._lines: dict[tuple[str, str], _Lines] = {}
+
+    @property
+    def clock(self) -> int:
+        """The time of the newest trade, in nanoseconds."""
+        return self._bars.clock
+
+    @property
+    def late(self) -> int:
+        """Trades that came too late for their bars, and are in none."""
+        return self._bars.late
+
+    @property
+    def next_end(self) -> int | None:
+        """When the first of the bars under way will be over, None if there are none."""
+        return self._bars.next_end
+
+    def add(self, trade: Trade) -> list[Event]:
+        """Take in a trade; returns what it finishes and corrects, each bar before its indicators."""
+        return self._with_lines(bars) if (bars := self._bars.add(trade)) else []
+
+    def close_until(self, time: int) -> list[Event]:
+        """Finish what is over at a time, on behalf of a feed that is silent."""
+        return self._with_lines(self._bars.close_until(time))
+
+    def finish(self) -> list[Event]:
+        """The data ends: finish what is open as far as it goes; what follows is a new beginning."""
+        events = self._with_lines(self._bars.finish())
+        self._lines.clear()
+        return events
+
+    def reset(self) -> None:
+        """Market time jumps: forget what is open, and the closes so far."""
+        self._bars.reset()
+        self._lines.clear()
+
+    def running(self, symbol: str, frequency: Frequency) -> Bar | None:
+        """The bar under way, None if there is none."""
+        return self._bars.running(symbol, frequency)
+
+    def _with_lines(self, bars: Iterable[Bar]) -> list[Event]:
+        events: list[Event] = []
+        for bar in bars:
+            if bar.frequency in self._published:
+                events.append(bar)
+            key = bar.frequency, bar.symbol
+            if (lines := self._lines.get(key)) is None:
+                lines = self._lines[key] = self._make_lines(Frequency(bar.frequency))
+            events += lines.add(bar)
+        return events
+
+    def _make_lines(self, frequency: Frequency) -> _Lines:
+        sma, ema = self._aggregation.sma, self._aggregation.ema
+        return _Lines(
+            SmaFold(sma) if sma is not None and frequency in self._sma else None,
+            EmaFold(ema) if ema is not None and frequency in self._ema else None,
+        )

@@ -1,0 +1,132 @@
+"""Bars and indicators of one dataset, folded in the very pass that hands out their trades: sync, and so never ahead of
+a trade, nor behind one that was handed out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import inf
+
+import trio
+
+from datafye_trio.aggregates import Aggregation, Derivation
+from datafye_trio.broker.topic import Board, BoardKey, Routed, Topic
+from datafye_trio.logs import get_logger
+from datafye_trio.model import AssetClass, Bar, Channel, Ema, Event, Sma, Trade
+from datafye_trio.sources import Mark
+
+__all__ = ["Derived", "topics_of_bar"]
+
+log = get_logger("bars")
+
+_CHANNELS = {Bar: Channel.AGGREGATES, Sma: Channel.SMA, Ema: Channel.EMA}
+
+
+def topics_of_bar(event: Bar | Sma | Ema, boards: Mapping[BoardKey, Board]) -> tuple[Topic, ...]:
+    """The topics of a bar or of an indicator's value.
+
+    A final bar also goes out on the topic of running bars, which would else end every span with a bar that is not
+    final; but on that topic nothing is published while nobody is subscribed to it.
+
+    Raises:
+        KeyError: its frequency is not offered.
+    """
+    channel = _CHANNELS[type(event)]
+    found = []
+    # Frequencies are texts, and equal to their names: the key need not be made of the enum's member.
+    if not isinstance(event, Bar) or event.final:
+        found.append(boards[BoardKey(channel, event.frequency)].topic(event.symbol))  # type: ignore[arg-type]
+    if isinstance(event, Bar):
+        running = boards[BoardKey(channel, event.frequency, running=True)]  # type: ignore[arg-type]
+        if running.is_wanted(event.symbol):
+            found.append(running.topic(event.symbol))
+    for topic in found:
+        topic.pinned = True
+    return tuple(found)
+
+
+class Derived:
+    """The bars and indicators of one dataset. All but `wait_quiet` is sync and never raises."""
+
+    def __init__(
+        self, aggregation: Aggregation, dataset: str, asset_class: AssetClass, boards: Mapping[BoardKey, Board]
+    ) -> None:
+        self._derivation = Derivation(aggregation, asset_class)
+        self._grace = aggregation.grace
+        self._dataset = dataset
+        self._boards = boards
+        self._running = [board for key, board in boards.items() if key.running]
+        self._moved = trio.current_time()
+        """The trio time at which the feed's clock last moved."""
+        self._waiting = trio.Event()
+
+    @property
+    def late(self) -> int:
+        """Trades that came too late for their bars, and are in none."""
+        return self._derivation.late
+
+    def after(self, trade: Trade, now: float) -> list[Routed]:
+        """What a trade brings about: bars and indicators that it finishes or corrects, and bars under way."""
+        derivation = self._derivation
+        before, late = derivation.clock, derivation.late
+        found = self._routed(derivation.add(trade))
+        if derivation.clock != before:
+            self._moved = now
+        if derivation.late != late:
+            self._note_late(trade)
+        for board in self._running:
+            if (board.topics or board.wildcards) and board.is_wanted(trade.symbol):
+                found += self._running_bar(trade.symbol, board.key)
+        self._waiting.set()
+        return found
+
+    def on(self, mark: Mark) -> list[Routed]:
+        """What a mark of the source brings about."""
+        match mark:
+            case Mark.END:
+                return self._routed(self._derivation.finish())
+            case Mark.QUIET if self._grace is not None:
+                elapsed = trio.current_time() - self._moved - self._grace
+                return self._routed(self._derivation.close_until(self._derivation.clock + round(elapsed * 1e9)))
+            case Mark.JUMP:
+                self._derivation.reset()
+        return []
+
+    async def wait_quiet(self) -> None:
+        """Wait until a bar is over by the wall clock, on a feed that has not said so. For ever without a `grace`.
+
+        The feed's clock is taken to go on by itself while the feed is silent: so this works for a feed whose times
+        are not today's, too. Cancel-safe.
+        """
+        while (due := self._due()) > trio.current_time():
+            self._waiting = trio.Event()
+            if due < inf:
+                await trio.sleep_until(due)  # later trades can only put it off
+            else:
+                await self._waiting.wait()
+
+    def _due(self) -> float:
+        end = self._derivation.next_end
+        if end is None or self._grace is None:
+            return inf
+        # A microsecond more: rounding must not wake us before the span is over, again and again.
+        return self._moved + (end - self._derivation.clock) / 1e9 + self._grace + 1e-6
+
+    def _running_bar(self, symbol: str, key: BoardKey) -> list[Routed]:
+        assert key.frequency is not None  # noqa: S101 -- the key of bars has one
+        bar = self._derivation.running(symbol, key.frequency)
+        return [] if bar is None else self._routed([bar])
+
+    def _routed(self, events: Iterable[Event]) -> list[Routed]:
+        return [(topics_of_bar(event, self._boards), event) for event in events if isinstance(event, Bar | Sma | Ema)]
+
+    def _note_late(self, trade: Trade) -> None:
+        # The first, the tenth, the hundredth: a feed that is late as a rule must not fill the log.
+        if str(self.late).rstrip("0") == "1":
+            log.warning(
+                "trade too late for its bars",
+                dataset=self._dataset,
+                symbol=trade.symbol,
+                seconds=(self._derivation.clock - trade.exchange_timestamp) / 1e9,
+                so_far=self.late,
+            )
