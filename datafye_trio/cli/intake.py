@@ -36,6 +36,8 @@ Row: TypeAlias = tuple[Channel, int, Event, str, int | None]
 
 _SHOWN: Final = 3
 _HEARTBEATS_MISSED: Final = 3
+_ANSWER_SECONDS: Final = 30.0
+"""How long a server that tells no interval of heartbeats may take to answer the first request."""
 
 
 class Socket(Protocol):
@@ -144,7 +146,8 @@ class Intake:
         """
         self.subscribed_at, self._decoder, self._patience = None, DataDecoder(), math.inf
         self._unanswered = {request.id for request in self._requests}
-        with trio.CancelScope() as self._silence:
+        self._silence = trio.CancelScope(deadline=trio.current_time() + _ANSWER_SECONDS)
+        with self._silence:
             for request in self._requests:
                 # By name once it is known: a restarted server may have another first dataset.
                 asked = attrs.evolve(request, dataset=request.dataset or self._dataset)
@@ -214,6 +217,7 @@ class Intake:
             self._tally.tell("connected again")
         self._unanswered.discard(message.id)
         self._dataset, self.joined, self.subscribed_at = message.dataset, True, trio.current_time()
+        self._silence.deadline = self.subscribed_at + self._patience
         self._tally.lack(self._ledger.subscribed(message))
 
     def _refuse(self, message: ErrorReply) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Final
 
 import trio
+from rich.filesize import decimal
 from rich.live import Live
 from rich.text import Text
 
@@ -20,15 +22,16 @@ _LINE: Final = 10.0
 
 
 async def show_progress(recorder: Recorder, tally: Tally) -> None:
-    """Show it until cancelled. Lines that others write to stderr meanwhile stand above it."""
+    """Show it until cancelled, or until nobody can see it. Lines that others write to stderr stand above it."""
     if not sys.stderr.isatty():
         rows = 0
         while True:
             await trio.sleep(_LINE)
             say(_line(recorder, tally, (tally.rows - rows) / _LINE))
             rows = tally.rows
-    # Transient: the summary takes its place.
-    with Live(console=Screen(stderr=True, highlight=False), auto_refresh=False, transient=True) as live:
+    # Transient: the summary takes its place. A terminal that is gone must not end the recording.
+    screen = Screen(stderr=True, highlight=False)
+    with suppress(OSError), Live(console=screen, auto_refresh=False, transient=True) as live:
         rows, before = tally.rows, trio.current_time()
         while True:
             await trio.sleep(_REDRAW)
@@ -42,8 +45,8 @@ def summary(recorder: Recorder, tally: Tally, seconds: float) -> str:
     """The last line: what there is now."""
     written, lost = (0, 0) if recorder.sink is None else (recorder.sink.written, recorder.sink.lost)
     return (
-        f"recorded {written:,} rows of {len(tally.symbols):,} symbols in {seconds:,.1f} s: "
-        f"{_gaps(tally)}, {lost:,} lost, {_bytes(tally.bytes)} received"
+        f"recorded {_count(written, 'row')} of {_count(len(tally.symbols), 'symbol')} in {seconds:,.1f} s: "
+        f"{_gaps(tally)}, {lost:,} lost, {decimal(tally.bytes)} received"
     )
 
 
@@ -53,20 +56,16 @@ def _line(recorder: Recorder, tally: Tally, rate: float) -> str:
     if recorder.flushed_at is not None:
         age = f"on disk {trio.current_time() - recorder.flushed_at:.1f} s ago"
     return (
-        f"{tally.rows:,} rows  {rate:,.0f} rows/s  {len(tally.symbols):,} symbols  {_gaps(tally)}  {lost:,} lost  "
-        f"{_bytes(tally.bytes)}  {age}"
+        f"{_count(tally.rows, 'row')}  {rate:,.0f} rows/s  {_count(len(tally.symbols), 'symbol')}  {_gaps(tally)}  "
+        f"{lost:,} lost  {decimal(tally.bytes)}  {age}"
     )
 
 
 def _gaps(tally: Tally) -> str:
-    missing = f" ({tally.missing:,} messages missing)" if tally.missing else ""
+    missing = f" ({_count(tally.missing, 'message')} missing)" if tally.missing else ""
     unreadable = f", {tally.unreadable:,} unreadable" if tally.unreadable else ""
-    return f"{tally.gaps:,} gap{'' if tally.gaps == 1 else 's'}{missing}{unreadable}"
+    return f"{_count(tally.gaps, 'gap')}{missing}{unreadable}"
 
 
-def _bytes(count: int) -> str:
-    size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
-    while size >= 1000 and len(units) > 1:
-        size /= 1000
-        del units[0]
-    return f"{size:,.0f} B" if units[0] == "B" else f"{size:,.1f} {units[0]}"
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

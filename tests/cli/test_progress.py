@@ -40,7 +40,7 @@ async def test_without_a_terminal_it_is_a_line_every_ten_seconds(
     bench = Bench([line])
     await record(bench, line, 25)
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("10 rows  1 rows/s  1 symbols  0 gaps  0 lost  2.")
+    assert first.startswith("10 rows  1 rows/s  1 symbol  0 gaps  0 lost  2.")
     assert " kB  on disk 0." in first
     assert first.endswith(" s ago")
     assert second.startswith("20 rows  1 rows/s")
@@ -50,7 +50,7 @@ async def test_before_anything_is_written_it_says_so(
     autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await record(Bench([Line()]), Line(), 12)
-    assert capsys.readouterr().err == "0 rows  0 rows/s  0 symbols  0 gaps  0 lost  0 B  nothing on disk yet\n"
+    assert capsys.readouterr().err == "0 rows  0 rows/s  0 symbols  0 gaps  0 lost  0 bytes  nothing on disk yet\n"
 
 
 async def test_in_a_terminal_it_is_drawn_in_place(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,14 +60,28 @@ async def test_in_a_terminal_it_is_drawn_in_place(autojump_clock: MockClock, mon
     line = Line(subscribed())
     await record(Bench([line]), line, 4)
     assert "3 rows  " in screen.getvalue()
-    assert "1 symbols  0 gaps  0 lost" in screen.getvalue()
+    assert "1 symbol  0 gaps  0 lost" in screen.getvalue()
+
+
+async def test_a_terminal_that_is_gone_ends_the_line_and_not_the_recording(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(Tty):
+        def write(self, _: str) -> int:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    line = Line(subscribed())
+    bench = Bench([line])
+    await record(bench, line, 4)
+    assert bench.sink.numbers == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
     ("numbers", "odd", "gaps"),
     [
         ((1, 2), 0, "0 gaps"),
-        ((2,), 0, "1 gap (1 messages missing)"),
+        ((2,), 0, "1 gap (1 message missing)"),
         ((1,), 2, "0 gaps, 2 unreadable"),
     ],
 )
@@ -78,12 +92,3 @@ async def test_the_summary(autojump_clock: MockClock, numbers: tuple[int, ...], 
     rows = len(numbers) + 1
     start = f"recorded {rows} rows of 2 symbols in 1,000.5 s: {gaps}, 1,234 lost, "
     assert summary(bench.recorder, bench.tally, 1000.5).startswith(start)
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(999, "999 B"), (1_500, "1.5 kB"), (2_000_000, "2.0 MB"), (5 * 10**15, "5,000.0 TB")]
-)
-async def test_bytes_are_readable(count: int, text: str) -> None:
-    bench = Bench([])
-    bench.tally.bytes = count
-    assert summary(bench.recorder, bench.tally, 1).endswith(f" {text} received")

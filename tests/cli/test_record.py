@@ -144,7 +144,7 @@ async def test_what_is_lost_makes_it_end_with_1(
     assert last == 6
     told = capsys.readouterr().err.splitlines()
     assert told[0] == "the recording can be written again; rows lost so far: 2"
-    assert told[1].startswith("recorded 4 rows of 1 symbols in ")
+    assert told[1].startswith("recorded 4 rows of 1 symbol in ")
     assert ", 2 lost, " in told[1]
 
 

@@ -271,6 +271,12 @@ async def test_a_server_that_falls_silent_is_given_up(autojump_clock: MockClock)
     assert bench.told[0] == "connection lost: trying again in 0.2 s"
 
 
+async def test_a_server_that_never_answers_is_given_up(autojump_clock: MockClock) -> None:
+    bench = Bench([Line()])
+    await bench.run()
+    assert (bench.recorder.failure, trio.current_time()) == ("connection lost", 30)
+
+
 async def test_everything_refused_ends_it_and_opens_nothing(autojump_clock: MockClock) -> None:
     bench = Bench([Line(connected(), refused(symbols=["A", "B"]))])
     await bench.run()
