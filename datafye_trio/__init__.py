@@ -32,8 +32,10 @@ from datafye_trio.model import (
     Trade,
 )  # fmt: skip
 from datafye_trio.protocol import CloseCode, Data, ErrorCode, Message, decode_message
-from datafye_trio.server import AccessConfig, ConnectionLimits, Server, ServerConfig, open_server
+from datafye_trio.server import AccessConfig, ConnectionLimits, ControlConfig, Server, ServerConfig, open_server
 from datafye_trio.sources import (
+    Controllable,
+    PlayState,
     Program,
     Publisher,
     Replay,
@@ -47,11 +49,12 @@ from datafye_trio.version import __version__
 from datafye_trio.wire import InboundLimits
 
 __all__ = [
-    "open_server", "Server", "ServerConfig", "AccessConfig", "ConnectionLimits", "HeartbeatConfig", "InboundLimits",
-    "OutboxLimits", "RequestLimits", "RingLimits",
+    "open_server", "Server", "ServerConfig", "AccessConfig", "ConnectionLimits", "ControlConfig", "HeartbeatConfig",
+    "InboundLimits", "OutboxLimits", "RequestLimits", "RingLimits",
     "Quote", "Trade", "Bar", "Line", "Sma", "Ema", "Halt", "Resume", "Event",
     "AssetClass", "Channel", "Frequency", "DatasetInfo", "TopicKey", "Position",
     "Source", "Publisher", "Synthetic", "SyntheticConfig", "SyntheticMarket", "Replay", "ReplayConfig", "Program",
+    "Controllable", "PlayState",
     "CloseCode", "ErrorCode", "Message", "Data", "decode_message",
     "DatafyeError", "ConfigurationError", "EventError", "RecordingError", "RequestError", "ServerClosedError",
     "SourceError",
