@@ -8,13 +8,16 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from datafye_trio.cli.values import Given, Paths, Rate, Texts, structure
+from datafye_trio.aggregates import Aggregation, default_aggregation
+from datafye_trio.cli.offering import OFFERING, offering_from, offering_of
+from datafye_trio.cli.values import Given, Paths, Periods, Rate, Texts, Time, structure
 from datafye_trio.errors import ConfigurationError, SourceError
 from datafye_trio.model import AssetClass, Channel
-from datafye_trio.protocol import normalise_symbol, parse_channel
+from datafye_trio.protocol import format_time, normalise_symbol, parse_channel
+from datafye_trio.recordings.opening import default_asset_class
 from datafye_trio.sources import Program, Replay, ReplayConfig, Source, Synthetic, SyntheticConfig
 
-__all__ = ["DATASET_SETTINGS", "Description", "ProgramConfig", "describe", "open_source", "settings_of"]
+__all__ = ["DATASET_SETTINGS", "Description", "ProgramConfig", "describe", "keys_of", "open_source", "settings_of"]
 
 DATASET_SETTINGS: Final[dict[str, Any]] = {
     "source": Literal["synthetic", "replay", "program"],
@@ -29,17 +32,29 @@ DATASET_SETTINGS: Final[dict[str, Any]] = {
     "speed": Rate,
     "loop": bool,
     "wait_for_client": int,
+    "from": Time,
+    "to": Time,
+    "shift_to_now": bool,
+    "paused": bool,
+    "ticks": Texts,
+    "aggregates": Texts,
+    "bars": Literal["all", "consolidated"],
+    "lateness": float,
+    "sma": Periods,
+    "ema": Periods,
+    "history": bool,
     "channels": Texts,
 }
 """The keys of a dataset and their types."""
 
 _COMMON: Final = ("source", "name", "asset_class")
+_PART: Final = ("from", "to", "shift_to_now", "paused")
 _KEYS: Final = {
-    "synthetic": (*_COMMON, "symbols", "seed", "rate", "halts", "start_ns"),
-    "replay": (*_COMMON, "replay", "speed", "loop", "wait_for_client"),
+    "synthetic": (*_COMMON, "symbols", "seed", "rate", "halts", "start_ns", *OFFERING, "history"),
+    "replay": (*_COMMON, "replay", "symbols", "speed", "loop", "wait_for_client", *_PART, *OFFERING, "history"),
     "program": (*_COMMON, "symbols", "channels"),
 }
-_FIELDS: Final = {"name": "dataset", "replay": "paths"}
+_FIELDS: Final = {"name": "dataset", "replay": "paths", "from": "start", "to": "end"}
 """Keys whose name in the sources' own settings is another."""
 
 
@@ -67,9 +82,9 @@ def describe(given: Mapping[str, Given]) -> Description:
     for name, one in given.items():
         if name not in _KEYS[kind]:
             raise ConfigurationError(f"{one.where} is not for a {kind} dataset: it has {', '.join(_KEYS[kind])}")
-    if kind == "replay" and not {"replay", "name"} <= values.keys():
+    if kind == "replay" and "replay" not in values:
         first = next(iter(given.values()))
-        raise ConfigurationError(f"{first.where}: a replay needs a path (replay) and a name for the dataset")
+        raise ConfigurationError(f"{first.where}: a replay needs a path (replay)")
     if kind != "replay" and values.get("name") == "Crypto":
         values.setdefault("asset_class", AssetClass.CRYPTO)
     fields = {_FIELDS.get(name, name): value for name, value in values.items()}
@@ -92,8 +107,9 @@ def open_source(description: Description) -> Source:
     if isinstance(description, ReplayConfig):
         try:
             return Replay(description)
-        except SourceError as error:
-            raise ConfigurationError(f"replay of {description.dataset}: {error}") from None
+        except (ConfigurationError, SourceError) as error:
+            named = f" of {description.dataset}" if description.dataset else ""
+            raise ConfigurationError(f"replay{named}: {error}") from None
     symbols = description.symbols
     return Program(
         description.dataset,
@@ -107,18 +123,40 @@ def settings_of(description: Description) -> dict[str, object]:
     """Every key of a description with its effective value, None where it has none."""
     kinds = {SyntheticConfig: "synthetic", ReplayConfig: "replay", ProgramConfig: "program"}
     kind = kinds[type(description)]
-    values = {name: getattr(description, _FIELDS.get(name, name)) for name in _KEYS[kind] if name != "source"}
-    return {"source": kind, **values}
+    values: dict[str, object] = {"source": kind}
+    if not isinstance(description, ProgramConfig):
+        values |= offering_of(description.channels, _aggregation_of(description))
+    if isinstance(description, ReplayConfig):
+        span = {"from": description.start, "to": description.end}
+        values |= {name: None if time is None else format_time(time) for name, time in span.items()}
+    for name in _KEYS[kind]:
+        values.setdefault(name, getattr(description, _FIELDS.get(name, name), None))
+    return {name: values[name] for name in _KEYS[kind]}
+
+
+def keys_of(kind: str) -> tuple[str, ...]:
+    """The keys that a kind of source has."""
+    return _KEYS[kind]
+
+
+def _aggregation_of(description: SyntheticConfig | ReplayConfig) -> Aggregation | None:
+    return _default_aggregation(description) if description.aggregation == "default" else description.aggregation
+
+
+def _default_aggregation(description: SyntheticConfig | ReplayConfig) -> Aggregation:
+    """How the source makes bars by itself."""
+    live = isinstance(description, SyntheticConfig) and description.is_live
+    return default_aggregation(description.dataset or "", live=live)
 
 
 def _make(kind: str, fields: dict[str, Any]) -> Description:
-    if kind == "synthetic":
-        return SyntheticConfig(**fields)
-    if kind == "replay":
-        return ReplayConfig(**fields)
-    if "channels" in fields:
-        fields["channels"] = tuple(parse_channel(name) for name in fields["channels"])
-    if "symbols" in fields:
-        asset_class = fields.get("asset_class", AssetClass.STOCKS)
-        fields["symbols"] = tuple(normalise_symbol(symbol, asset_class) for symbol in fields["symbols"])
-    return ProgramConfig(**fields)
+    if "symbols" in fields and kind != "synthetic":  # which does so itself
+        known = fields.get("asset_class") or default_asset_class(fields.get("dataset", ""))
+        fields["symbols"] = tuple(dict.fromkeys(normalise_symbol(symbol, known) for symbol in fields["symbols"]))
+    if kind == "program":
+        if "channels" in fields:
+            fields["channels"] = tuple(parse_channel(name) for name in fields["channels"])
+        return ProgramConfig(**fields)
+    offering = {str(name): fields.pop(name) for name in OFFERING if name in fields}
+    made = SyntheticConfig(**fields) if kind == "synthetic" else ReplayConfig(**fields)
+    return attrs.evolve(made, **offering_from(offering, _default_aggregation(made)))

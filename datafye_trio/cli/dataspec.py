@@ -30,6 +30,7 @@ from typing import Final
 import attrs
 
 from datafye_trio.cli.fields import Field, did_you_mean
+from datafye_trio.cli.schemas import KINDS, SCHEMAS, SPANS, schema_of
 from datafye_trio.cli.yaml_tree import Node, read_yaml
 from datafye_trio.model import AssetClass, Channel, Frequency
 from datafye_trio.protocol import normalise_symbol
@@ -51,8 +52,6 @@ _TICKS: Final = {
     "quotes": (Channel.QUOTES,),
     "ticks": (Channel.QUOTES, Channel.TRADES),
 }
-_KINDS: Final = {"ohlc": Channel.AGGREGATES, "sma": Channel.SMA, "ema": Channel.EMA}
-_SPANS: Final = {f"1{frequency[0].lower()}": frequency for frequency in Frequency}
 _WORD: Final = re.compile(r"[a-z][a-z0-9_-]*")
 _SCHEMA: Final = re.compile(r"([a-z]+)-([0-9]+[a-z]+)")
 _DURATION: Final = re.compile(r"[0-9]+ ?[A-Za-z]+")
@@ -61,18 +60,15 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @attrs.frozen
 class Offer:
-    """A schema that a dataset offers, and the line that says so. Ticks have no frequency."""
+    """A schema that a dataset offers, and the field that says so. Ticks have no frequency."""
 
     channel: Channel
     frequency: Frequency | None
-    line: int
+    field: Field = attrs.field(eq=False)
 
     def __str__(self) -> str:
         """As a descriptor spells it: `trades`, `ohlc-1m`."""
-        if self.frequency is None:
-            return self.channel.value
-        kind = next(kind for kind, channel in _KINDS.items() if channel is self.channel)
-        return f"{kind}-1{self.frequency[0].lower()}"
+        return self.channel.value if self.frequency is None else schema_of(self.channel, self.frequency)
 
 
 @attrs.frozen
@@ -204,15 +200,15 @@ def _history(field: Field) -> tuple[Offer, ...]:
 
 def _offers(fields: Mapping[str, Field]) -> tuple[Offer, ...]:
     """What the fields `ticks` and `aggregates` name."""
-    offers: dict[tuple[Channel, Frequency | None], Offer] = {}
+    offers: dict[Offer, Offer] = {}
     for key, parse in (("ticks", _parse_tick), ("aggregates", _parse_aggregate)):
         for item in fields[key].items(split=True) if key in fields else ():
             schema = _schema(item)
             for channel, frequency in parse(schema):
-                offer = Offer(channel, frequency, schema.line)
-                if (first := offers.setdefault((channel, frequency), offer)) is not offer:
-                    raise schema.error(f"{offer} comes twice, first in line {first.line}")
-    return tuple(offers.values())
+                offer = Offer(channel, frequency, schema)
+                if (first := offers.setdefault(offer, offer)) is not offer:
+                    raise schema.error(f"{offer} comes twice, first in line {first.field.line}")
+    return tuple(offers)
 
 
 def _schema(item: Field) -> Field:
@@ -243,10 +239,8 @@ def _parse_aggregate(field: Field) -> Iterable[tuple[Channel, Frequency]]:
     if (named := _SCHEMA.fullmatch(word)) is None:
         raise field.error("must be a schema such as ohlc-1m: what, a dash, and the span of a bar")
     kind, span = named.groups()
-    if kind not in _KINDS:
-        field.warn(f"this server has no {kind}: it has {', '.join(_KINDS)}")
-        return ()
-    if span not in _SPANS:
-        field.warn(f"this server has no bars of {span}: it has {', '.join(_SPANS)}")
-        return ()
-    return ((_KINDS[kind], _SPANS[span]),)
+    if kind not in KINDS:
+        field.warn(f"this server has no {kind}: it has {', '.join(KINDS)}")
+    elif span not in SPANS:
+        field.warn(f"this server has no bars of {span}: it has {', '.join(SPANS)}")
+    return (SCHEMAS[word],) if word in SCHEMAS else ()

@@ -49,6 +49,12 @@ def _several(group: Group, name: str, meanings: dict[str, str] = MEANINGS) -> Pa
 class ServeFlags:
     """The flags of `serve`."""
 
+    descriptor: Annotated[
+        Path | None,
+        Parameter(
+            group=_DATASET, help="Datafye's data descriptor (YAML): the datasets to serve, and what each offers."
+        ),
+    ] = None
     dataset: Annotated[str | None, _dataset("name")] = None
     asset_class: Annotated[AssetClass | None, _dataset("asset_class")] = None
     symbols: Annotated[tuple[str, ...], _several(_DATASET, "symbols", DATASET_MEANINGS)] = ()
@@ -59,7 +65,7 @@ class ServeFlags:
         tuple[str, ...],
         Parameter(
             group=_DATASET,
-            help=DATASET_MEANINGS["replay"] + " Several times: merged by time.",
+            help=DATASET_MEANINGS["replay"] + " Several times: merged by time. With a descriptor also NAME=PATH.",
             negative="",
             show_default=False,
         ),
@@ -70,6 +76,11 @@ class ServeFlags:
         int | None,
         Parameter(group=_DATASET, help=DATASET_MEANINGS["wait_for_client"] + " The number may be left out: 1."),
     ] = None
+    from_: Annotated[str | None, Parameter(name="--from", group=_DATASET, help=DATASET_MEANINGS["from"])] = None
+    to: Annotated[str | None, _dataset("to")] = None
+    shift_to_now: Annotated[bool | None, _dataset("shift_to_now")] = None
+    paused: Annotated[bool | None, _dataset("paused")] = None
+    bars: Annotated[Literal["all", "consolidated"] | None, _dataset("bars")] = None
 
     host: Annotated[str | None, _setting(_LISTEN, "host")] = None
     port: Annotated[int | None, _setting(_LISTEN, "port")] = None

@@ -36,6 +36,8 @@ Examples:
   datafye-trio serve --port 0 --symbols AAPL,MSFT --rate 5000 --seed 7 --halts
   datafye-trio serve --dataset Crypto
   datafye-trio serve --replay ticks/ --dataset SIP --speed max --wait-for-client
+  datafye-trio serve --descriptor spec.yaml --replay recording/
+  datafye-trio serve --descriptor spec.yaml --replay SIP=sip/ --replay Crypto=c/
   datafye-trio serve --host 0.0.0.0 --allow 10.0.0.0/8 --cert a.pem --key a.key
   datafye-trio serve --print-config > serve.toml
   datafye-trio serve --config serve.toml

@@ -37,13 +37,18 @@ def serve(flags: ServeFlags, environ: Mapping[str, str]) -> int:
     Raises:
         ConfigurationError: a setting is wrong, the port is in use, files cannot be used.
     """
-    given = attrs.asdict(flags, recurse=False)
+    given = {name.rstrip("_"): value for name, value in attrs.asdict(flags, recurse=False).items()}  # from_ is --from
     file = flags.config or _path(environ.get(f"{PREFIX}CONFIG"))
-    settings = load({flag: given[flag] for flag in FLAGS}, environ, file)
+    descriptor = flags.descriptor or _path(environ.get(f"{PREFIX}DESCRIPTOR"))
+    settings = load({flag: given[flag] for flag in FLAGS}, environ, file, descriptor)
     if flags.print_config or _is_true(environ, f"{PREFIX}PRINT_CONFIG"):
+        for warning in settings.warnings:
+            say(f"datafye-trio: {warning}")
         say(as_toml(settings).rstrip("\n"), sys.stdout)
         return 0
     with logging_to(sys.stderr, settings.process.log_format, settings.process.log_level):
+        for warning in settings.warnings:
+            log.warning(warning)
         return trio.run(run, settings)
 
 

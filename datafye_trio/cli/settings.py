@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, get_args
 import attrs
 
 from datafye_trio.cli.datasets import DATASET_SETTINGS, Description, describe
+from datafye_trio.cli.descriptor import read_descriptor
 from datafye_trio.cli.text import one_line
 from datafye_trio.cli.values import Given, Paths, from_text, structure
 from datafye_trio.errors import ConfigurationError
@@ -37,11 +38,12 @@ class Process:
 
 @attrs.frozen
 class Settings:
-    """All settings of `serve`, typed and checked."""
+    """All settings of `serve`, typed and checked; `warnings` says what a descriptor asks for in vain."""
 
     server: ServerConfig
     datasets: tuple[Description, ...]
     process: Process
+    warnings: tuple[str, ...] = ()
 
 
 def _leaves(cls: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -70,6 +72,7 @@ FLAGS: Final = {
         name: f"dataset.{name}"
         for name in (
             "asset_class", "symbols", "seed", "rate", "halts", "replay", "speed", "loop", "wait_for_client",
+            "from", "to", "shift_to_now", "paused", "bars",
         )
     },
 }  # fmt: skip
@@ -79,17 +82,20 @@ _KINDS: Final = SETTINGS | {f"dataset.{name}": kind for name, kind in DATASET_SE
 _VARIABLES: Final = {f"{PREFIX}{name.replace('.', '_').upper()}": name for name in SETTINGS} | {
     f"{PREFIX}{flag.upper()}": name for flag, name in FLAGS.items()
 }
-_OF_COMMAND: Final = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}PRINT_CONFIG"})
+_OF_COMMAND: Final = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}DESCRIPTOR", f"{PREFIX}PRINT_CONFIG"})
 """Variables that are no settings; read by the command."""
 
 
-def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | None) -> Settings:
+def load(
+    flags: Mapping[str, object], environ: Mapping[str, str], file: Path | None, descriptor: Path | None = None
+) -> Settings:
     """Merge the layers.
 
     Args:
         flags: what was given, by the flag's name in Python; None and empty lists are not given.
         environ: the environment.
         file: the TOML file, if there is one.
+        descriptor: the data descriptor that says which datasets there are, if not the TOML file.
 
     Raises:
         ConfigurationError: something unknown, or a value that cannot work.
@@ -101,7 +107,12 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], file: Path | N
     server = _build_server({name: one for name, one in given.items() if name not in _PROCESS})
     process = Process(**{name: structure(given[name], SETTINGS[name]) for name in _PROCESS if name in given})
     _check_reach(server)
-    return Settings(server, tuple(map(describe, _join_datasets(tables, about_dataset, file))), process)
+    if descriptor is None:
+        return Settings(server, tuple(map(describe, _join_datasets(tables, about_dataset, file))), process)
+    if tables:
+        raise ConfigurationError(f"{file} has [[datasets]], and so has the descriptor {descriptor}: use one of them")
+    described = read_descriptor(descriptor, about_dataset)
+    return Settings(server, tuple(map(describe, described.tables)), process, described.warnings)
 
 
 _PROCESS: Final = tuple(field.name for field in attrs.fields(Process))

@@ -12,14 +12,19 @@ import cattrs
 from datafye_trio.cli.text import one_line
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.model import AssetClass
+from datafye_trio.protocol import parse_time
 
-__all__ = ["Given", "Paths", "Rate", "Texts", "from_text", "structure"]
+__all__ = ["Given", "Paths", "Periods", "Rate", "Texts", "Time", "from_text", "structure"]
 
 Texts = tuple[str, ...]
 Rate = NewType("Rate", float)
 """A number, or `max`: as fast as clients read."""
 Paths = NewType("Paths", tuple[str, ...])
 """Like a list of texts, but never split at commas: file names may hold them."""
+Time = NewType("Time", int)
+"""A point in time, given as a text of ISO 8601."""
+Periods = NewType("Periods", tuple[int, ...])
+"""The periods of an indicator."""
 
 _TRUTH: Final = {
     "true": True,
@@ -116,6 +121,20 @@ def _paths(value: object, _: object) -> tuple[str, ...]:
     return paths
 
 
+def _periods(value: object, _: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(item) is int for item in value):
+        raise ValueError("must be a list of integers, such as [20, 50]")
+    return tuple(value)
+
+
+def _time(value: object, _: object) -> int:
+    try:
+        return parse_time(value if isinstance(value, str) else "")
+    except ValueError:
+        # Neither TOML's own times (microseconds at best) nor the parser's words, which repeat the value.
+        raise ValueError("must be a time such as 2024-08-08T23:55:00Z as a text, for New York without Z") from None
+
+
 def _is_literal(kind: Any) -> bool:
     return get_origin(kind) is Literal
 
@@ -138,6 +157,8 @@ def _make_converter() -> cattrs.Converter:
     converter.register_structure_hook_func(_is_literal, _choice)
     converter.register_structure_hook_func(lambda kind: kind is Rate, _rate)
     converter.register_structure_hook_func(lambda kind: kind is Paths, _paths)
+    converter.register_structure_hook_func(lambda kind: kind is Time, _time)
+    converter.register_structure_hook_func(lambda kind: kind is Periods, _periods)
     converter.register_structure_hook_func(lambda kind: kind == Texts, _texts)
     return converter
 

@@ -17,12 +17,13 @@ from itertools import chain, count, dropwhile, takewhile
 from math import ceil, inf, sqrt
 from random import Random
 from struct import unpack
-from typing import Final
+from typing import Final, Literal
 
 import attrs
 
+from datafye_trio.aggregates.settings import Aggregation
 from datafye_trio.errors import ConfigurationError
-from datafye_trio.model import AssetClass, Halt, Resume, Timed
+from datafye_trio.model import AssetClass, Channel, Halt, Resume, Timed
 from datafye_trio.protocol.names import normalise_symbol
 from datafye_trio.sources.book import Book
 from datafye_trio.sources.listings import CRYPTO_SYMBOLS, QUICKSTART_SYMBOLS, make_listing, mix
@@ -55,6 +56,10 @@ class SyntheticConfig:
         halts: now and then (once a minute) trading in one symbol stops and goes on; stocks only.
         dataset: the name on the wire; by default `Synthetic`, or `Crypto`.
         start_ns: where market time begins, in nanoseconds since 1970; by default the time at the start.
+        channels: offer only these; None is all that the asset class has. Trades are folded into bars even if they are
+            not offered themselves.
+        aggregation: the bars and indicators to make of the trades; None is none.
+        history: whether the market of any other time can be asked for.
 
     Raises:
         ConfigurationError: a value is out of its range; the text names it.
@@ -67,6 +72,9 @@ class SyntheticConfig:
     halts: bool = False
     dataset: str = attrs.field()
     start_ns: int | None = None
+    channels: tuple[Channel, ...] | None = None
+    aggregation: Aggregation | Literal["default"] | None = "default"
+    history: bool = True
 
     @symbols.default
     def _default_symbols(self) -> tuple[str, ...]:
@@ -93,6 +101,19 @@ class SyntheticConfig:
             raise ConfigurationError("halts are for stocks: crypto trades around the clock")
         if self.start_ns is not None and self.start_ns < 0:
             raise ConfigurationError(f"a market starts in 1970 or later, not at {self.start_ns} ns")
+        if self.aggregation is None and not self.ticks:
+            raise ConfigurationError("a synthetic market without ticks and aggregates has nothing to offer")
+
+    @property
+    def is_live(self) -> bool:
+        """Whether market time is the wall clock's, so that this clock can close the bars of a quiet symbol."""
+        return self.rate != inf and self.start_ns is None
+
+    @property
+    def ticks(self) -> tuple[Channel, ...]:
+        """Of quotes and trades, what is offered."""
+        held = (Channel.TRADES,) if self.asset_class is AssetClass.CRYPTO else (Channel.QUOTES, Channel.TRADES)
+        return held if self.channels is None else tuple(channel for channel in held if channel in self.channels)
 
 
 @attrs.frozen

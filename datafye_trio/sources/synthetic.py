@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from math import inf
 
-from datafye_trio.model import AssetClass, Channel, DatasetInfo
+from datafye_trio.aggregates import Aggregation, default_aggregation
+from datafye_trio.model import Channel, DatasetInfo
 from datafye_trio.sources.base import Publisher
 from datafye_trio.sources.history import SyntheticHistory
-from datafye_trio.sources.market import SyntheticConfig, SyntheticMarket
+from datafye_trio.sources.market import Choice, SyntheticConfig, SyntheticMarket
 from datafye_trio.sources.pacing import flood, pace
 
 __all__ = ["Synthetic"]
@@ -18,10 +20,10 @@ class Synthetic:
 
     def __init__(self, config: SyntheticConfig | None = None) -> None:
         self._config = config = SyntheticConfig() if config is None else config
-        self._history = SyntheticHistory(config)
-        stocks = config.asset_class is AssetClass.STOCKS
-        channels = (Channel.QUOTES, Channel.TRADES) if stocks else (Channel.TRADES,)
-        self._dataset = DatasetInfo(config.dataset, config.asset_class, channels, symbols=frozenset(config.symbols))
+        default = default_aggregation(config.dataset, live=config.is_live)
+        self._aggregation = default if config.aggregation == "default" else config.aggregation
+        self._history = SyntheticHistory(config, self._aggregation) if config.history else None
+        self._dataset = DatasetInfo(config.dataset, config.asset_class, config.ticks, symbols=frozenset(config.symbols))
 
     @property
     def dataset(self) -> DatasetInfo:
@@ -29,14 +31,22 @@ class Synthetic:
         return self._dataset
 
     @property
-    def history(self) -> SyntheticHistory:
-        """The same market at any other time."""
+    def aggregation(self) -> Aggregation | None:
+        """How bars are made of the trades, None where none are to be made."""
+        return self._aggregation
+
+    @property
+    def history(self) -> SyntheticHistory | None:
+        """The same market at any other time, None where it is not to be had."""
         return self._history
 
     async def run(self, publisher: Publisher) -> None:
         """Publish without end: each event when its time has come, or at the highest rate as fast as clients read."""
         start = publisher.now_ns() if self._config.start_ns is None else self._config.start_ns
-        events = iter(SyntheticMarket(self._config, start))
+        ticks = self._config.ticks
+        folded = self._aggregation is not None
+        choice = Choice(quotes=Channel.QUOTES in ticks, trades=Channel.TRADES in ticks or folded)
+        events = chain.from_iterable(SyntheticMarket(self._config, start).blocks(start, None, choice))
         if self._config.rate == inf:
             await flood(events, publisher)
         else:

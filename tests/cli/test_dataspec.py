@@ -31,7 +31,7 @@ def test_a_live_descriptor_in_the_style_of_the_vendor() -> None:
         "spec.yaml, line 17: datasets[0].history.ticks[0].duration: not applied: history goes back as far as there is "
         "data",
     ]
-    assert [offer.line for offer in found.datasets[0].offers] == [13, 13, 14, 14, 14]
+    assert [offer.field.line for offer in found.datasets[0].offers] == [13, 13, 14, 14, 14]
 
 
 def test_a_backtest_descriptor_in_the_style_of_the_vendor() -> None:

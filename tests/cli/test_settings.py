@@ -9,6 +9,7 @@ import attrs
 import pytest
 from cli.kit import Terminal
 
+from datafye_trio.aggregates import Aggregation, consolidated
 from datafye_trio.cli.settings import FLAGS, SETTINGS, Settings, load
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.server import ServerConfig
@@ -59,7 +60,11 @@ def test_every_flag_and_every_setting_has_a_variable() -> None:
         "log_format": "json", "on_source_error": "exit", "heartbeat_accept": "any", "policy": "drop_oldest",
         "allow": "10.0.0.0/8, ::1", "deny": "10.1.1.1", "trusted_proxy": "127.0.0.1", "origin": "https://a.example",
     }  # fmt: skip
-    for_replay = {"replay": "a.csv", "speed": "2", "loop": "on", "wait_for_client": "4", "dataset": "X"}
+    for_replay = {
+        "replay": "a.csv", "speed": "2", "loop": "on", "wait_for_client": "4", "dataset": "X", "paused": "1",
+        "from": "1970-01-01T00:00:01Z", "to": "1969-12-31T19:00:02", "shift_to_now": "yes",
+        "bars": "consolidated",
+    }  # fmt: skip
     assert set(texts) | set(for_replay) == {*FLAGS, "timestamp_unit"}
     found = load({}, {f"DATAFYE_TRIO_{name.upper()}": text for name, text in texts.items()}, None)
     assert found.server.access.allow == ("10.0.0.0/8", "::1")
@@ -69,6 +74,9 @@ def test_every_flag_and_every_setting_has_a_variable() -> None:
     assert attrs.astuple(found.process) == ("exit", "json", "debug")
     (replay,) = load({}, {f"DATAFYE_TRIO_{name.upper()}": text for name, text in for_replay.items()}, None).datasets
     assert (replay.paths, replay.speed, replay.loop, replay.wait_for_client) == ((Path("a.csv"),), 2.0, True, 4)
+    assert (replay.start, replay.end, replay.shift_to_now, replay.paused) == (10**9, 2 * 10**9, True, True)
+    assert isinstance(replay.aggregation, Aggregation)
+    assert replay.aggregation.rule is consolidated
     for name in SETTINGS.keys() - _FREE:
         variable = f"DATAFYE_TRIO_{name.replace('.', '_').upper()}"
         with pytest.raises(ConfigurationError, match=rf"^{variable}\b"):
@@ -140,7 +148,11 @@ def test_two_variables_for_one_setting_are_refused(terminal: Terminal) -> None:
             "[[datasets]]\nsource = 'tape'",
             "datasets[0].source in {file} must be one of synthetic, replay, program, not",
         ),
-        ("[[datasets]]\nsource = 'replay'", "datasets[0].source in {file}: a replay needs a path (replay) and a name"),
+        ("[[datasets]]\nsource = 'replay'", "datasets[0].source in {file}: a replay needs a path (replay)"),
+        (
+            "[[datasets]]\nreplay = 'x'\nfrom = 2024-08-08T23:55:00Z",
+            "datasets[0].from in {file} must be a time such as 2024-08-08T23:55:00Z as a text, for New York without Z,",
+        ),
         ("[[datasets]]\nreplay = []", "datasets[0].replay in {file} must be a path or a list of paths, not []"),
         ("[[datasets]]\nsymbols = ['é']", "datasets[0].symbols in {file}: symbols of a synthetic market: 'é' is no"),
         ("[[datasets]]\nsource = 'program'\nchannels = ['x']", "datasets[0].channels in {file}: unknown channel 'x'"),
@@ -173,7 +185,10 @@ def test_a_file_that_is_no_text(terminal: Terminal, file: Path) -> None:
         (("--allow", "ten"), "--allow: 'ten' is no network: write an address or CIDR such as 10.0.0.0/8"),
         (("--origin", "a", "--deny", "x"), "--deny: 'x' is no network"),
         (("--key", "k.pem"), "--key: cert and key go together: give both, or neither"),
-        (("--replay", "x.csv"), "--replay: a replay needs a path (replay) and a name for the dataset"),
+        (("--replay", "x.csv"), "replay: there is no file x.csv"),
+        (("--replay", "x.csv", "--from", "noon"), "--from must be a time such as 2024-08-08T23:55:00Z as a text"),
+        (("--replay", "x", "--from", "2024-01-02", "--to", "2024-01-01"), "--from, --to: a replay goes from one time"),
+        (("--to", "2024-01-02"), "--to is not for a synthetic dataset"),
         (("--replay", "no.csv", "--dataset", "T"), "replay of T: there is no file no.csv"),
         (("--replay", "x.csv", "--dataset", "T", "--seed", "1"), "--seed is not for a replay dataset: it has source,"),
         (("--replay", "x.csv", "--dataset", "T", "--speed", "0"), "--speed: the speed of a replay is above 0"),
