@@ -84,14 +84,14 @@ class Controls:
         return None if self._state is PlayState.RUNNING else self._steps
 
     def take_target(self) -> int | None:
-        """Where to go, if that was asked since the last call."""
+        """Where to go, if that was asked since the last call. To be called before anything else is done."""
+        self._resting = False
         target, self._target = self._target, None
         return target
 
     @contextmanager
     def interruptible(self) -> Iterator[trio.CancelScope]:
         """A cancel scope for one await: cancelled when something is asked."""
-        self._resting = False
         with trio.CancelScope() as scope:
             self._scope = scope
             try:

@@ -125,6 +125,7 @@ class Player:
         """Publish the next batch, or wait until there is one, or finish the lap."""
         limit = BATCH if allowed is None else min(allowed, BATCH)
         if allowed is not None or self._manner.speed == inf:
+            self._schedule = None  # a step takes its own time
             # Room first: what is read only when it can go out needs no place to wait in.
             with self._controls.interruptible() as scope:
                 await self._publisher.room()

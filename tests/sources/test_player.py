@@ -440,6 +440,30 @@ async def test_what_is_skipped_is_read_with_checkpoints_and_not_at_once(
     assert turns >= 20
 
 
+async def test_a_seek_is_settled_once_the_place_was_found(
+    publisher: NotingPublisher, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    free = trio.Event()
+    plain = publisher.mark
+
+    async def mark(mark: Mark) -> None:
+        await free.wait()
+        await plain(mark)
+
+    publisher.mark = mark  # type: ignore[method-assign]
+    stage = Stage(publisher, tape(*range(3 * BATCH)), paused=True)
+    stage.skips = False
+    nursery.start_soon(stage.play)
+    await stage.controls.wait_settled()
+    stage.controls.seek(2 * BATCH * SECOND)
+    with trio.move_on_after(1) as scope:
+        await stage.controls.wait_settled()
+    assert scope.cancelled_caught
+    free.set()
+    await stage.controls.wait_settled()
+    assert publisher.marks == [(0, Mark.JUMP)]
+
+
 @pytest.mark.parametrize("count", [BATCH - 1, BATCH, BATCH + 1])
 async def test_a_start_behind_all_events_is_an_empty_lap(
     publisher: NotingPublisher, autojump_clock: MockClock, count: int
