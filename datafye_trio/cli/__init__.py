@@ -1,1 +1,1 @@
-"""The command line: `datafye-trio serve` and `datafye-trio watch`."""
+"""The command line: `datafye-trio` with `serve`, `watch`, `record`, `import` and `inspect`."""

@@ -15,7 +15,7 @@ from rich.box import Box
 from datafye_trio.cli.flags import ServeFlags, WatchFlags, expand
 from datafye_trio.cli.importing import IMPORT_EXAMPLES, ImportFlags, import_files
 from datafye_trio.cli.inspecting import INSPECT_EXAMPLES, InspectFlags, inspect
-from datafye_trio.cli.record import RecordFlags, record
+from datafye_trio.cli.record import RECORD_EXAMPLES, RecordFlags, record
 from datafye_trio.cli.serve import serve
 from datafye_trio.cli.text import Screen, discard, printable, say
 from datafye_trio.cli.watch import watch
@@ -61,22 +61,6 @@ Ends with 0 by Ctrl-C or --seconds, or when nobody reads its output any more;
 with 1, and why, when the connection cannot be made or is lost.
 """
 
-_RECORD_EXAMPLES: Final = """\
-Examples:
-  datafye-trio record ws://localhost:8080/datafye-ws/v1 recording/
-      quotes and trades of all symbols
-  datafye-trio record ws://localhost:8080/datafye-ws/v1 recording/ \\
-      --channels trades,aggregates --frequency Second,Minute --symbols AAPL,MSFT
-  datafye-trio record wss://data.example.com/datafye-ws/v1 sip/ --dataset SIP
-
-DIR becomes Parquet files that polars, pandas and DuckDB read as they lie; one
-that is there is continued. They are written twice a second: a kill at any
-moment loses less than the last second, and what is on disk always opens.
-Ends with 0 by Ctrl-C, SIGTERM or --seconds; with 1, and why, when it cannot go
-on or had to drop rows (a full disk). Gaps are shown, and stay visible as holes
-in seq. A lost connection is made again, unless the server says not to.
-"""
-
 
 def _app() -> App:
     console = Screen(highlight=False)
@@ -106,7 +90,7 @@ def _app() -> App:
         """Watch market data live: a table in a terminal, else one JSON line an event."""
         return watch(url, flags)
 
-    @app.command(name="record", help_epilogue=_RECORD_EXAMPLES)
+    @app.command(name="record", help_epilogue=RECORD_EXAMPLES)
     def run_record(
         url: Annotated[str, Parameter(help="Base URL, or a path below it.")],
         folder: Annotated[Path, Parameter(name="DIR", help="Folder to record to; made if it is not there.")],

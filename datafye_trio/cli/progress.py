@@ -54,9 +54,9 @@ def _line(recorder: Recorder, tally: Tally, rate: float) -> str:
     lost = 0 if recorder.sink is None else recorder.sink.lost
     age = "nothing on disk yet"
     if recorder.flushed_at is not None:
-        age = f"on disk {trio.current_time() - recorder.flushed_at:.1f} s ago"
+        age = f"disk {trio.current_time() - recorder.flushed_at:.1f} s ago"
     return (
-        f"{_count(tally.rows, 'row')}  {rate:,.0f} rows/s  {_count(len(tally.symbols), 'symbol')}  {_gaps(tally)}  "
+        f"{_count(tally.rows, 'row')}  {rate:,.0f}/s  {_count(len(tally.symbols), 'symbol')}  {_gaps(tally)}  "
         f"{lost:,} lost  {decimal(tally.bytes)}  {age}"
     )
 

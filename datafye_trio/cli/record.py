@@ -6,6 +6,7 @@ import math
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -27,10 +28,27 @@ from datafye_trio.recordings.arrow import load_arrow
 from datafye_trio.recordings.writer import RecordingWriter
 from datafye_trio.wire.client import open_client
 
-__all__ = ["RecordFlags", "record", "run"]
+__all__ = ["RECORD_EXAMPLES", "RecordFlags", "check_folder", "record", "requests_of", "run"]
 
 _FAILED: Final = 1
 _HURRIED: Final = 130
+_SHOW_CURSOR: Final = b"\x1b[?25h"
+
+RECORD_EXAMPLES: Final = """\
+Examples:
+  datafye-trio record ws://localhost:8080/datafye-ws/v1 recording/
+      quotes and trades of all symbols
+  datafye-trio record ws://localhost:8080/datafye-ws/v1 recording/ \\
+      --channels trades,aggregates --frequency Second,Minute --symbols AAPL,MSFT
+  datafye-trio record wss://data.example.com/datafye-ws/v1 sip/ --dataset SIP
+
+DIR becomes Parquet files that polars, pandas and DuckDB read as they lie; one
+that is there is continued. They are written twice a second: a kill at any
+moment loses less than the last second, and what is on disk always opens.
+Ends with 0 by Ctrl-C, SIGTERM or --seconds; with 1, and why, when it cannot go
+on or had to drop rows (a full disk). Gaps are shown, and stay visible as holes
+in seq. A lost connection is made again, unless the server says not to.
+"""
 
 
 def _list(text: str) -> Parameter:
@@ -112,8 +130,11 @@ async def run(config: RecorderConfig, seconds: float | None = None) -> int:
 
 async def _obey(signals: AsyncIterator[int], stop: Callable[[], None]) -> None:
     stopped = False
+    terminal = sys.stderr.fileno() if sys.stderr.isatty() else None  # asked now: a live line puts another one in place
     async for _ in signals:
         if stopped:
+            if terminal is not None:
+                os.write(terminal, _SHOW_CURSOR)
             os._exit(_HURRIED)
         stopped = True
         stop()

@@ -25,6 +25,7 @@ def test_the_version(terminal: Terminal) -> None:
         ((), ["serve", "watch", "Examples:"]),
         (("serve",), ["--port INT", "[default: 8080]", "--no-halts", "Examples:", "DATAFYE_TRIO_PORT"]),
         (("watch",), ["--symbols", "Examples:", "--json"]),
+        (("record",), ["URL", "DIR", "--frequency", "Examples:", "--no-reconnect"]),
         (("import",), ["--dataset", "Examples:", "ts_ns", "--column", "last_trade_id"]),
         (("inspect",), ["--json", "Examples:"]),
     ],

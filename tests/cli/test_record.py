@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import random
 import signal
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -103,15 +105,31 @@ async def test_a_recording_is_continued(folder: Path) -> None:
     assert [path.name for path in recording.files("trades")] == ["part-00000.parquet", "part-00001.parquet"]
 
 
-async def test_a_second_signal_ends_it_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Tty(io.StringIO):
+    """A terminal, as far as anybody asks."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 77
+
+
+@pytest.mark.parametrize(("stderr", "written"), [(io.StringIO, []), (Tty, [(77, b"\x1b[?25h")])])
+async def test_a_second_signal_ends_it_at_once_and_gives_the_cursor_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, stderr: type[io.StringIO], written: list[object]
+) -> None:
     codes: list[int] = []
+    seen: list[object] = []
     monkeypatch.setattr(module.os, "_exit", codes.append)
+    monkeypatch.setattr(module.os, "write", lambda *given: seen.append(given))
+    monkeypatch.setattr(sys, "stderr", stderr())
     async with server() as one, trio.open_nursery() as nursery:
         nursery.start_soon(Record(one.url, folder).run)
         await subscribed(one, 4)
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
-    assert codes == [130]
+    assert (codes, seen) == ([130], written)
 
 
 async def test_what_is_lost_makes_it_end_with_1(
