@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
@@ -14,7 +15,7 @@ from datafye_trio.cli.values import Given, Paths, Periods, Rate, Texts, Time, st
 from datafye_trio.errors import ConfigurationError, SourceError
 from datafye_trio.model import AssetClass, Channel
 from datafye_trio.protocol import format_time, normalise_symbol, parse_channel
-from datafye_trio.recordings.opening import default_asset_class
+from datafye_trio.recordings.opening import default_asset_class, open_recordings
 from datafye_trio.sources import Program, Replay, ReplayConfig, Source, Synthetic, SyntheticConfig
 
 __all__ = ["DATASET_SETTINGS", "Description", "ProgramConfig", "describe", "keys_of", "open_source", "settings_of"]
@@ -85,6 +86,9 @@ def describe(given: Mapping[str, Given]) -> Description:
     if kind == "replay" and "replay" not in values:
         first = next(iter(given.values()))
         raise ConfigurationError(f"{first.where}: a replay needs a path (replay)")
+    if kind == "replay" and "name" not in values:
+        # Here, and not only when it is opened: the name decides how bars are made, and what other settings mean.
+        values["name"] = _only_dataset(values["replay"])
     if kind != "replay" and values.get("name") == "Crypto":
         values.setdefault("asset_class", AssetClass.CRYPTO)
     fields = {_FIELDS.get(name, name): value for name, value in values.items()}
@@ -108,8 +112,7 @@ def open_source(description: Description) -> Source:
         try:
             return Replay(description)
         except (ConfigurationError, SourceError) as error:
-            named = f" of {description.dataset}" if description.dataset else ""
-            raise ConfigurationError(f"replay{named}: {error}") from None
+            raise ConfigurationError(f"replay of {description.dataset}: {error}") from None
     symbols = description.symbols
     return Program(
         description.dataset,
@@ -137,6 +140,17 @@ def settings_of(description: Description) -> dict[str, object]:
 def keys_of(kind: str) -> tuple[str, ...]:
     """The keys that a kind of source has."""
     return _KEYS[kind]
+
+
+def _only_dataset(paths: Sequence[str]) -> str:
+    try:
+        found = open_recordings([Path(path) for path in paths])
+    except (ConfigurationError, SourceError) as error:
+        raise ConfigurationError(f"replay: {error}") from None
+    if len(found) > 1:
+        names = ", ".join(recording.name for recording in found)
+        raise ConfigurationError(f"replay: {', '.join(paths)} holds several datasets: name one of {names}")
+    return found[0].name
 
 
 def _aggregation_of(description: SyntheticConfig | ReplayConfig) -> Aggregation | None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from datafye_trio.aggregates import Aggregation, EmaPeriods, SmaPeriods, every_trade
+from datafye_trio.aggregates import Aggregation, EmaPeriods, SmaPeriods, consolidated, every_trade
 from datafye_trio.cli.datasets import ProgramConfig, describe, open_source, settings_of
 from datafye_trio.cli.values import Given
 from datafye_trio.errors import ConfigurationError
-from datafye_trio.model import AssetClass, Channel, Frequency
+from datafye_trio.model import AssetClass, Channel, Frequency, Trade
+from datafye_trio.recordings.writer import RecordingWriter
 from datafye_trio.sources import (
     CRYPTO_SYMBOLS,
     QUICKSTART_SYMBOLS,
@@ -48,6 +49,25 @@ def test_a_replay_without_its_files_is_a_wrong_setting(tmp_path: Path) -> None:
     description = describe(given(replay=[str(tmp_path / "none.csv")], name="T"))
     with pytest.raises(ConfigurationError, match=r"^replay of T: .*none\.csv"):
         open_source(description)
+
+
+def test_a_replay_of_a_recording_need_not_be_named(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+
+    def record(name: str) -> None:
+        with RecordingWriter(tmp_path, name, AssetClass.STOCKS) as writer:
+            writer.add(Channel.TRADES, 1, Trade("A", 1, 2.5, 3))
+
+    record("SIP")
+    description = describe(given(replay=[str(tmp_path)], aggregates=["ohlc-1s"]))
+    source = open_source(description)
+    assert isinstance(source, Replay)
+    assert source.dataset.name == "SIP"
+    assert source.aggregation is not None
+    assert source.aggregation.rule is consolidated  # the name decided that
+    record("Other")
+    with pytest.raises(ConfigurationError, match=r"^replay: .* holds several datasets: name one of Other, SIP$"):
+        describe(given(replay=[str(tmp_path)]))
 
 
 def test_a_program_without_and_with_a_list_of_symbols() -> None:

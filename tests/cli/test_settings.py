@@ -187,7 +187,10 @@ def test_a_file_that_is_no_text(terminal: Terminal, file: Path) -> None:
         (("--key", "k.pem"), "--key: cert and key go together: give both, or neither"),
         (("--replay", "x.csv"), "replay: there is no file x.csv"),
         (("--replay", "x.csv", "--from", "noon"), "--from must be a time such as 2024-08-08T23:55:00Z as a text"),
-        (("--replay", "x", "--from", "2024-01-02", "--to", "2024-01-01"), "--from, --to: a replay goes from one time"),
+        (
+            ("--replay", "x", "--dataset", "T", "--from", "2024-01-02", "--to", "2024-01-01"),
+            "--from, --to: a replay goes from one time to a later one",
+        ),
         (("--to", "2024-01-02"), "--to is not for a synthetic dataset"),
         (("--replay", "no.csv", "--dataset", "T"), "replay of T: there is no file no.csv"),
         (("--replay", "x.csv", "--dataset", "T", "--seed", "1"), "--seed is not for a replay dataset: it has source,"),
