@@ -20,18 +20,18 @@ Exact: TypeAlias = int | Fraction
 """A number in hundred-millionths."""
 
 _UNITS: Final = 10**8
-_FIFTEEN_DIGITS: Final = 10**15
+_LARGEST: Final = 1e7
+"""Below it, a number with eight decimals has at most 15 digits."""
 _EVERYTHING: Final = Updates.EVERYTHING
 _NEVER: Final = 2**63
 
 
 def exact(value: float) -> Exact:
-    """The decimal that a number is printed as, in hundred-millionths. An integer for up to eight decimals."""
+    """The decimal that a finite number is printed as, in hundred-millionths. An integer for up to eight decimals."""
     if type(value) is int:
         return value * _UNITS
-    units = round(value * 1e8)
     # Two decimals of up to 15 digits are never one float: if this one reads back as the value, it is the one.
-    if -_FIFTEEN_DIGITS < units < _FIFTEEN_DIGITS and units / 1e8 == value:
+    if -_LARGEST < value < _LARGEST and (units := round(value * 1e8)) / 1e8 == value:
         return units
     return Fraction(repr(value)) * _UNITS
 

@@ -146,8 +146,9 @@ class Aggregator:
         bars = []
         for level in self._levels:
             if time >= level.start:
+                # The first one that is open; when it is finished, those above get the trade with it.
                 level.at(symbol).add(self._order, trade.price, trade.size, updates)
-                continue
+                break
             start, end = span_of(time, level.frequency, self._asset_class)
             if (found := level.finished.get((symbol, start))) is None:
                 found = Accumulator(start, end)
