@@ -141,7 +141,8 @@ class Ledger:
         found = [channel for channel in ticks if seq == self._last(channel, symbol) + 1]
         # After a hole that nobody has told of: the channel that has seen less of the symbol.
         found = found or sorted(ticks, key=lambda channel: self._last(channel, symbol))
-        channel = found[len(found) > 1 and self._halts.get(symbol) == (event, found[0])]
+        twin = len(found) > 1 and self._halts.get(symbol) == (event, found[0])
+        channel = found[1] if twin else found[0]
         self._halts[symbol] = event, channel
         return channel
 

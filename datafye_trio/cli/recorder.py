@@ -155,7 +155,9 @@ class Recorder:
             while not self._over.is_set():
                 with trio.move_on_after(_MOVE_SECONDS):
                     await self._over.wait()
-                while self._move():
+                more = True
+                while more:
+                    more = self._move()
                     await trio.lowlevel.checkpoint()
                 if trio.current_time() >= due:
                     due = trio.current_time() + _FLUSH_SECONDS
