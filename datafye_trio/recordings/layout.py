@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import attrs
 
@@ -24,8 +24,8 @@ from datafye_trio.model import AssetClass, Channel, Frequency
 from datafye_trio.protocol.times import NEW_YORK
 
 __all__ = [
-    "IMPORT_MARK", "PART_ROWS", "Day", "Part", "channel_folder", "dataset_folder", "datasets_in",
-    "new_part_path", "parts_of",
+    "IMPORT_MARK", "PART_ROWS", "Day", "channel_folder", "dataset_folder", "new_part_path", "part_number",
+    "parts_of",
 ]  # fmt: skip
 
 PART_ROWS: Final = 65_536
@@ -53,15 +53,6 @@ class Day:
         return cls(datetime.fromtimestamp(start // _SECOND, zone).date().isoformat(), start, end)
 
 
-@attrs.frozen
-class Part:
-    """A file of a recording; `number` counts within its channel and day."""
-
-    path: Path
-    day: str
-    number: int
-
-
 def dataset_folder(root: Path, dataset: str) -> Path:
     """The folder of a dataset; what its name holds besides letters, digits and `_.-~` is percent-encoded."""
     return root / f"dataset={quote(dataset, safe='')}"
@@ -83,17 +74,7 @@ def new_part_path(channel: Path, day: str) -> Path:
     return folder / f"part-{max(taken, default=-1) + 1:05}.parquet"
 
 
-def datasets_in(root: Path) -> Iterator[tuple[str, Path]]:
-    """The datasets of a recording by name, each with its folder.
-
-    Raises:
-        SourceError: the folder cannot be read.
-    """
-    for name, folder in _partitions(root, "dataset"):
-        yield unquote(name), folder
-
-
-def parts_of(dataset: Path, channel: Channel) -> Iterator[Part]:
+def parts_of(dataset: Path, channel: Channel) -> Iterator[Path]:
     """The parts of a channel, by day and number; none where the channel is not there.
 
     Raises:
@@ -102,21 +83,19 @@ def parts_of(dataset: Path, channel: Channel) -> Iterator[Part]:
     folder = channel_folder(dataset, channel)
     if not folder.is_dir():
         return
-    for day, inner in _partitions(folder, "day"):
-        for number, path in sorted(_numbered(inner)):
-            yield Part(path, day, number)
+    for inner in sorted(_listing(folder)):
+        if inner.name.startswith("day=") and inner.is_dir():
+            yield from (path for _, path in sorted(_numbered(inner)))
+
+
+def part_number(path: Path) -> int | None:
+    """The number in the name of a part; None for any other file."""
+    named = _PART.fullmatch(path.name)
+    return None if named is None else int(named[1])
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
-    return [(int(named[1]), path) for path in _listing(folder) if (named := _PART.fullmatch(path.name))]
-
-
-def _partitions(folder: Path, key: str) -> Iterator[tuple[str, Path]]:
-    """The folders `key=value` in a folder by value."""
-    for path in sorted(_listing(folder)):
-        name, separator, value = path.name.partition("=")
-        if name == key and separator and value and path.is_dir():
-            yield value, path
+    return [(number, path) for path in _listing(folder) if (number := part_number(path)) is not None]
 
 
 def _listing(folder: Path) -> list[Path]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Final
 from urllib.parse import unquote
 
 import attrs
@@ -15,12 +13,11 @@ from datafye_trio.errors import ConfigurationError, SourceError
 from datafye_trio.model import AssetClass, Channel, Timed
 from datafye_trio.recordings.base import Recording, Selection
 from datafye_trio.recordings.csv_ticks import TickFile, find_tick_files, merge_column, read_ticks, tick_files_in
+from datafye_trio.recordings.layout import part_number
 from datafye_trio.recordings.merging import MergedRecording, Strand, limited
 from datafye_trio.recordings.parquet import Footer, read_footer, strands_of
 
 __all__ = ["CsvStrand", "default_asset_class", "footer_of", "open_recordings", "parquet_files"]
-
-_PART: Final = re.compile(r"part-([0-9]+)\.parquet")
 
 
 @attrs.frozen
@@ -126,8 +123,8 @@ def parquet_files(folder: Path) -> list[Path]:
 
 
 def _place(path: Path) -> tuple[Path, int, str]:
-    numbered = _PART.fullmatch(path.name)
-    return path.parent, int(numbered[1]) if numbered else -1, path.name
+    number = part_number(path)
+    return path.parent, -1 if number is None else number, path.name
 
 
 def footer_of(path: Path) -> Footer | None:

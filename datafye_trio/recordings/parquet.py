@@ -108,16 +108,18 @@ def strands_of(footers: Sequence[Footer]) -> list[ParquetStrand]:
     """
     found: list[ParquetStrand] = []
     for channel in Channel:
-        strands: list[list[Footer]] = []
-        for footer in footers:
+        strands: list[list[tuple[int, Footer]]] = []
+        for place, footer in enumerate(footers):
             if footer.channel is channel:
-                for parts in strands:
-                    if parts[-1].last <= footer.first:
-                        parts.append(footer)
-                        break
+                ended = [parts for parts in strands if parts[-1][1].last <= footer.first]
+                # The one that ended last, and of equals the one of the file before: rows of the same time that one
+                # writer spread over two files stay in their order.
+                best = max(ended, key=lambda parts: (parts[-1][1].last, parts[-1][0]), default=None)
+                if best is None:
+                    strands.append([(place, footer)])
                 else:
-                    strands.append([footer])
-        found += [ParquetStrand(channel, tuple(parts)) for parts in strands]
+                    best.append((place, footer))
+        found += [ParquetStrand(channel, tuple(part for _, part in parts)) for parts in strands]
     return found
 
 

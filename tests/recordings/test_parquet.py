@@ -1,0 +1,325 @@
+"""Reading parts: order, ranges and symbols, what is passed over unread, and files that are damaged or foreign."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recordings.kit import NOON, QUOTES, SECOND, STOCKS, TRADES, parts, read, record, sizes, trade, trades
+
+from datafye_trio.errors import SourceError
+from datafye_trio.model import Channel, Halt
+from datafye_trio.recordings import parquet
+from datafye_trio.recordings.arrow import load_arrow
+from datafye_trio.recordings.base import Selection
+from datafye_trio.recordings.opening import open_recordings
+from datafye_trio.recordings.parquet import Footer, read_footer, strands_of
+from datafye_trio.recordings.schema import make_schema
+from datafye_trio.recordings.writer import RecordingWriter, WriterConfig
+
+pa = load_arrow()
+pq = pa.parquet
+
+
+@pytest.fixture(scope="module")
+def sixty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty trades, one a second, in parts of ten; A in every part, B in the third alone."""
+    rows = trades(60)
+    rows[25] = (TRADES, NOON + 25 * SECOND, trade(25, symbol="B"))
+    return record(tmp_path_factory.mktemp("sixty"), rows, part_rows=10)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the parts that are opened, in order; footers are read before."""
+    numbers: list[int] = []
+    real = parquet.open_parquet
+
+    def note(path: Path, channel: Channel | None = None) -> Any:
+        if channel is not None:
+            numbers.append(int(path.stem[-5:]))
+        return real(path, channel)
+
+    monkeypatch.setattr(parquet, "open_parquet", note)
+    return numbers
+
+
+def at(second: float | None) -> int | None:
+    return None if second is None else NOON + int(second * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "numbers", "files"),
+    [
+        (None, None, range(60), [0, 1, 2, 3, 4, 5]),
+        (20, 30, range(20, 30), [2]),
+        (20, 30.5, range(20, 31), [2, 3]),
+        (29.5, 30.5, [30], [3]),
+        (59, None, [59], [5]),
+        (None, 0.5, [0], [0]),
+        (None, 0, [], []),
+        (60, None, [], []),
+        (40, 20, [], []),
+    ],
+)
+def test_a_range_reads_the_parts_that_hold_it_alone(
+    sixty: Path, opened: list[int], start: float | None, end: float | None, numbers: list[int], files: list[int]
+) -> None:
+    assert sizes(read(sixty, Selection(start=at(start), end=at(end)))) == list(numbers)
+    assert opened == files
+
+
+def test_symbols_are_looked_for_before_rows_are_made(sixty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    real = parquet.decode
+
+    def note(batch: Any, *rest: Any) -> Any:
+        made.append(batch.num_rows)
+        return real(batch, *rest)
+
+    monkeypatch.setattr(parquet, "decode", note)
+    assert sizes(read(sixty, Selection(symbols=frozenset({"B", "C"})))) == [25]
+    assert made == [1]
+    assert sizes(read(sixty, Selection(symbols=frozenset({"A"}), start=at(24), end=at(27)))) == [24, 26]
+    assert read(sixty, Selection(symbols=frozenset())) == []
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_a_selection_is_a_filter_of_everything(sixty: Path, data: st.DataObject) -> None:
+    places = st.none() | st.integers(NOON - SECOND, NOON + 61 * SECOND)
+    wanted = Selection(
+        symbols=data.draw(st.none() | st.frozensets(st.sampled_from("ABC"))),
+        start=data.draw(places),
+        end=data.draw(places),
+    )
+    expected = [
+        (time, event)
+        for time, event in read(sixty)
+        if (wanted.start is None or time >= wanted.start)
+        and (wanted.end is None or time < wanted.end)
+        and (wanted.symbols is None or event.symbol in wanted.symbols)
+    ]
+    assert read(sixty, wanted) == expected
+
+
+def test_row_groups_are_passed_over_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (whole,) = parts(record(tmp_path, trades(60)))
+    table = pq.ParquetFile(whole).read()
+    pq.write_table(table, whole, row_group_size=10, use_dictionary=["type", "symbol"])
+    groups: list[list[int]] = []
+    real = pq.ParquetFile.iter_batches
+
+    def note(self: Any, rows: int, wanted: list[int], **rest: Any) -> Any:
+        groups.append(wanted)
+        return real(self, rows, wanted, **rest)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", note)
+    assert sizes(read(tmp_path, Selection(start=at(25), end=at(31)))) == list(range(25, 31))
+    assert groups == [[2, 3]]
+
+
+def test_batches_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows in memory are those of a batch, however long the part is."""
+    record(tmp_path, trades(20_000), part_rows=20_000)
+    reader = open_recordings([tmp_path])[0].read()
+    next(reader)
+    tracemalloc.start()
+    try:
+        count = 1 + sum(1 for _ in reader)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 20_000
+    assert peak < 300 * 8_192
+
+
+def test_a_file_of_each_day_is_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path, trades(12), part_rows=2)
+    count = {"open": 0, "most": 0}
+    real = parquet.open_parquet
+
+    class Counting:
+        def __init__(self, *arguments: Any) -> None:
+            self._inner = real(*arguments)
+
+        def __enter__(self) -> Any:
+            count["open"] += 1
+            count["most"] = max(count.values())
+            return self._inner.__enter__()
+
+        def __exit__(self, *error: Any) -> Any:
+            count["open"] -= 1
+            return self._inner.__exit__(*error)
+
+    monkeypatch.setattr(parquet, "open_parquet", Counting)
+    reader = open_recordings([tmp_path])[0].read()
+    assert sum(1 for _ in reader) == 12
+    assert count == {"open": 0, "most": 1}
+    reader = open_recordings([tmp_path])[0].read()
+    next(reader)
+    assert count["open"] == 1
+    reader.close()
+    assert count["open"] == 0
+
+
+def test_parts_that_overlap_are_merged(tmp_path: Path) -> None:
+    for start in (0, 2, 1):
+        record(tmp_path, trades(4, start=NOON + start * SECOND), part_rows=2)
+    assert [time for time, _ in read(tmp_path)] == sorted(
+        NOON + (start + n) * SECOND for start in (0, 2, 1) for n in range(4)
+    )
+
+
+def footer(first: int, last: int, channel: Channel = TRADES) -> Footer:
+    return Footer(Path(), "X", STOCKS, channel, 1, first, last, has_halts=False)
+
+
+def test_parts_that_follow_each_other_are_one_strand() -> None:
+    spans = [(0, 5), (5, 7), (6, 9), (9, 9), (8, 8), (7, 8)]
+    strands = strands_of([*(footer(*span) for span in spans), footer(0, 1, QUOTES)])
+    assert [(one.channel, [(part.first, part.last) for part in one.parts]) for one in strands] == [
+        (QUOTES, [(0, 1)]),
+        (TRADES, [(0, 5), (5, 7), (8, 8)]),
+        (TRADES, [(6, 9), (9, 9)]),
+        (TRADES, [(7, 8)]),
+    ]
+
+
+def test_rows_of_one_time_keep_their_order_over_parts(tmp_path: Path) -> None:
+    """Ten rows of one time in parts of two, beside others' parts that end before them."""
+    record(tmp_path, trades(3), part_rows=1)
+    record(tmp_path, [(TRADES, NOON + 2 * SECOND, trade(n)) for n in range(10, 20)], part_rows=2)
+    assert [size for size in sizes(read(tmp_path)) if size >= 10] == list(range(10, 20))
+
+
+def test_a_footer_says_what_a_file_is(tmp_path: Path) -> None:
+    record(tmp_path, [*trades(3), (QUOTES, NOON, Halt("A", 1, "x"))])
+    quotes, ticks = (read_footer(path) for path in parts(tmp_path))
+    assert ticks == Footer(parts(tmp_path)[1], "SIP", STOCKS, TRADES, 3, NOON, NOON + 2 * SECOND, has_halts=False)
+    assert quotes is not None
+    assert quotes.has_halts
+
+
+def test_a_part_that_grew_since_it_was_opened_is_read_as_it_is(tmp_path: Path) -> None:
+    with RecordingWriter(tmp_path, "SIP", STOCKS, WriterConfig(4)) as writer:
+        writer.add(TRADES, NOON, trade(0))
+        writer.flush()
+        (recording,) = open_recordings([tmp_path])
+        for n in range(1, 6):
+            writer.add(TRADES, NOON + n, trade(n))
+        writer.flush()
+        assert sizes(recording.read()) == [0, 1, 2, 3]
+
+
+def rewrite(path: Path, change: Callable[[Any], Any]) -> None:
+    table = pq.ParquetFile(path).read()
+    pq.write_table(change(table), path)
+
+
+def without_mark(table: Any, **marks: str) -> Any:
+    held = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    return table.replace_schema_metadata({key: value for key, value in (held | marks).items() if value})
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda table: table.replace_schema_metadata(None), "does not bear the mark"),
+        (lambda table: without_mark(table, **{"datafye.format": "x"}), "does not bear the mark"),
+        (lambda table: without_mark(table, **{"datafye.format": "2"}), "is of format 2, and this version reads 1"),
+        (lambda table: without_mark(table, **{"datafye.dataset": ""}), "its mark is incomplete"),
+        (lambda table: without_mark(table, **{"datafye.channel": "news"}), "its mark is incomplete"),
+        (lambda table: without_mark(table, **{"datafye.channel": "quotes"}), "has not the columns of quotes"),
+        (lambda table: table.drop_columns(["size"]), "has not the columns of trades"),
+    ],
+)
+def test_a_foreign_file_is_named(tmp_path: Path, change: Callable[[Any], Any], text: str) -> None:
+    (path,) = parts(record(tmp_path, trades(3)))
+    rewrite(path, change)
+    with pytest.raises(SourceError, match=text) as caught:
+        open_recordings([tmp_path])
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_without_statistics_is_named(tmp_path: Path) -> None:
+    (path,) = parts(record(tmp_path, trades(3)))
+    pq.write_table(pq.ParquetFile(path).read(), path, write_statistics=False)
+    with pytest.raises(SourceError, match="has no statistics"):
+        open_recordings([tmp_path])
+
+
+def test_a_file_without_rows_is_passed_over(tmp_path: Path) -> None:
+    first, _ = parts(record(tmp_path, trades(3), part_rows=2))
+    rewrite(first, lambda table: table.slice(0, 0))
+    assert sizes(read(tmp_path)) == [2]
+    assert read_footer(first) is None
+
+
+def test_rows_out_of_order_are_named(tmp_path: Path) -> None:
+    (path,) = parts(record(tmp_path, trades(3)))
+    rewrite(path, lambda table: table.take([0, 2, 1]))
+    with pytest.raises(SourceError, match="not in order of time"):
+        read(tmp_path)
+
+
+def test_a_row_that_makes_no_event_is_named(tmp_path: Path) -> None:
+    (path,) = parts(record(tmp_path, trades(3)))
+    schema = make_schema("SIP", STOCKS, TRADES)
+    at_type = schema.get_field_index("type")
+    rewrite(path, lambda table: table.set_column(at_type, schema.field(at_type), pa.array(["trade", "x", "trade"])))
+    with pytest.raises(SourceError, match=r"part-00000.parquet: a row of type 'x'"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"not a parquet file at all", b"PAR1" + b"\0" * 100 + b"PAR1"])
+def test_a_file_that_is_damaged_is_named(tmp_path: Path, content: bytes) -> None:
+    (path,) = parts(record(tmp_path, trades(3)))
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match="cannot read") as caught:
+        open_recordings([tmp_path])
+    assert str(path) in str(caught.value)
+
+
+def test_a_page_that_is_damaged_is_named_after_the_rows_before(tmp_path: Path) -> None:
+    first, second = parts(record(tmp_path, trades(4), part_rows=2))
+    content = bytearray(second.read_bytes())
+    column = pq.read_metadata(second).row_group(0).column(5)
+    content[column.data_page_offset + column.total_compressed_size - 1] ^= 0xFF
+    second.write_bytes(content)
+    rows = open_recordings([tmp_path])[0].read()
+    assert [next(rows)[0], next(rows)[0]] == [NOON, NOON + SECOND]
+    with pytest.raises(SourceError, match="cannot read") as caught:
+        next(rows)
+    assert str(second) in str(caught.value)
+    assert str(first) not in str(caught.value)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_a_damaged_file_is_an_error_of_ours_and_no_other(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    (path,) = parts(record(folder, trades(20)))
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
+    try:
+        assert len(read(folder)) <= 20
+    except SourceError as error:
+        assert str(path) in str(error)
+
+
+def test_a_file_that_vanished_is_named(tmp_path: Path) -> None:
+    (path,) = parts(record(tmp_path, trades(3)))
+    (recording,) = open_recordings([tmp_path])
+    path.unlink()
+    with pytest.raises(SourceError, match=r"there is no file .*part-00000\.parquet"):
+        list(recording.read())
