@@ -3,6 +3,19 @@
 Everything public is here: `from datafye_trio import open_server, ServerConfig, Synthetic, Trade`.
 """
 
+from datafye_trio.aggregates import (
+    Aggregation,
+    Derivation,
+    EmaPeriods,
+    SmaPeriods,
+    TradeRule,
+    Updates,
+    consolidated,
+    default_aggregation,
+    every_trade,
+    fold_trades,
+    only_conditions,
+)  # fmt: skip
 from datafye_trio.broker import OutboxLimits, RingLimits
 from datafye_trio.connection import HeartbeatConfig, RequestLimits
 from datafye_trio.errors import (
@@ -28,21 +41,29 @@ from datafye_trio.model import (
     Quote,
     Resume,
     Sma,
+    Timed,
     TopicKey,
     Trade,
 )  # fmt: skip
 from datafye_trio.protocol import CloseCode, Data, ErrorCode, Message, decode_message
 from datafye_trio.server import AccessConfig, ConnectionLimits, ControlConfig, Server, ServerConfig, open_server
 from datafye_trio.sources import (
+    Aggregating,
     Controllable,
+    Historical,
+    History,
+    HistoryQuery,
+    Mark,
     PlayState,
     Program,
     Publisher,
+    RecordedHistory,
     Replay,
     ReplayConfig,
     Source,
     Synthetic,
     SyntheticConfig,
+    SyntheticHistory,
     SyntheticMarket,
 )  # fmt: skip
 from datafye_trio.version import __version__
@@ -51,10 +72,13 @@ from datafye_trio.wire import InboundLimits
 __all__ = [
     "open_server", "Server", "ServerConfig", "AccessConfig", "ConnectionLimits", "ControlConfig", "HeartbeatConfig",
     "InboundLimits", "OutboxLimits", "RequestLimits", "RingLimits",
-    "Quote", "Trade", "Bar", "Line", "Sma", "Ema", "Halt", "Resume", "Event",
+    "Quote", "Trade", "Bar", "Line", "Sma", "Ema", "Halt", "Resume", "Event", "Timed",
     "AssetClass", "Channel", "Frequency", "DatasetInfo", "TopicKey", "Position",
     "Source", "Publisher", "Synthetic", "SyntheticConfig", "SyntheticMarket", "Replay", "ReplayConfig", "Program",
-    "Controllable", "PlayState",
+    "Mark", "Aggregating", "Controllable", "PlayState", "Historical", "History", "HistoryQuery",
+    "RecordedHistory", "SyntheticHistory",
+    "Aggregation", "SmaPeriods", "EmaPeriods", "default_aggregation", "TradeRule", "Updates", "every_trade",
+    "consolidated", "only_conditions", "fold_trades", "Derivation",
     "CloseCode", "ErrorCode", "Message", "Data", "decode_message",
     "DatafyeError", "ConfigurationError", "EventError", "RecordingError", "RequestError", "ServerClosedError",
     "SourceError",
