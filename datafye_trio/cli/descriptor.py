@@ -12,6 +12,7 @@ The tables are those of the TOML file (`cli.datasets`), so `--print-config` prin
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ import attrs
 from datafye_trio.cli.datasets import keys_of
 from datafye_trio.cli.dataspec import SYNTHETIC, DatasetSpec, DataSpec, Offer, read_dataspec
 from datafye_trio.cli.text import one_line
-from datafye_trio.cli.values import Given
+from datafye_trio.cli.values import Given, Paths, structure
 from datafye_trio.errors import ConfigurationError, SourceError
 from datafye_trio.model import Channel
 from datafye_trio.recordings.base import Recording
@@ -77,11 +78,13 @@ def _feeds(spec: DataSpec, replay: Given) -> dict[str, Given]:
     names = [dataset.name for dataset in spec.datasets]
     paths: dict[str, list[str]] = {}
     plain: list[str] = []
-    for text in replay.value if isinstance(replay.value, list) else []:
+    for text in structure(replay, Paths):
         name, separator, path = text.partition("=")
-        if separator and path and name in names:
+        if separator and name in names:
+            if not path:
+                raise ConfigurationError(f"{replay.where}: {text} names no path")
             paths.setdefault(name, []).append(path)
-        elif separator and "/" not in name and not Path(text).exists():
+        elif separator and "/" not in name and not os.path.exists(text):
             have = ", ".join(names)
             raise ConfigurationError(f"{replay.where}: {spec.name} has no dataset {one_line(name, 40)}, it has {have}")
         else:
@@ -122,7 +125,7 @@ def _fed(dataset: DatasetSpec, feed: Given) -> dict[str, Given] | None:
         if {needed, offer.channel} & {*recording.channels}:
             offers.append(offer)
         else:
-            offer.field.warn(f"{offer} is left out: the feed of {dataset.name} has no {needed}")
+            offer.field.warn(f"{offer} is not offered: the feed of {dataset.name} has no {needed}")
     if not offers:
         return None
     return {
@@ -134,9 +137,8 @@ def _fed(dataset: DatasetSpec, feed: Given) -> dict[str, Given] | None:
 
 
 def _open(dataset: DatasetSpec, feed: Given) -> Recording:
-    paths = [Path(path) for path in feed.value] if isinstance(feed.value, list) else []
     try:
-        return open_recordings(paths, dataset=dataset.name)[0]
+        return open_recordings([Path(path) for path in structure(feed, Paths)], dataset=dataset.name)[0]
     except (ConfigurationError, SourceError) as error:
         raise ConfigurationError(f"{feed.where}: replay of {dataset.name}: {error}") from None
 

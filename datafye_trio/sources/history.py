@@ -79,11 +79,15 @@ class RecordedHistory:
     it came in. All rows of the channel are read, whatever the range: a recording is in order of its own time, which
     may be any distance from the exchange's (that of a recorded replay, say), and so tells nothing of where a range
     lies. Nor are symbols left to the recording to choose: the search for a rare one would hold up everybody.
-    Bars are folded where there are trades, else they are those that were recorded.
+    Bars are folded where there are trades, else they are those that were recorded. `symbols` is what the dataset
+    offers of it, None is all.
     """
 
-    def __init__(self, recording: Recording, aggregation: Aggregation | None = None) -> None:
+    def __init__(
+        self, recording: Recording, aggregation: Aggregation | None = None, symbols: tuple[str, ...] | None = None
+    ) -> None:
         self._recording = recording
+        self._symbols = symbols
         self._aggregation = aggregation or default_aggregation(recording.name)
 
     @property
@@ -100,6 +104,8 @@ class RecordedHistory:
         Raises:
             SourceError: as `Recording.read`.
         """
+        if query.symbols is None:
+            query = attrs.evolve(query, symbols=self._symbols)  # every symbol of the dataset, if not of the recording
         if query.frequency is None:
             yield from self._ticks(query)
             return

@@ -45,7 +45,7 @@ class Replay:
             self._aggregation = default if config.aggregation == "default" else config.aggregation
         if self._aggregation is not None:
             held -= {channel for channel in Channel if channel.has_frequency}
-        self._history = RecordedHistory(recording, self._aggregation) if config.history else None
+        self._history = RecordedHistory(recording, self._aggregation, config.symbols) if config.history else None
         offered = held if config.channels is None else held & set(config.channels)
         folded = {Channel.TRADES} if self._aggregation is not None else set()
         symbols = None if config.symbols is None else frozenset(config.symbols)

@@ -108,6 +108,10 @@ async def test_symbols_are_a_closed_list(publisher: NotingPublisher, tmp_path: P
     source = replay(record(tmp_path, "SIP", TICKS), symbols=("B", "C"))
     assert source.dataset.symbols == frozenset({"B", "C"})
     assert await sizes(publisher, source) == [2]
+    assert source.history is not None
+    stored = source.history.read(HistoryQuery(Channel.TRADES, None, None, 0, 2**63))
+    assert [event.symbol for batch in stored for event in batch] == ["B"]
+    assert replay(tmp_path, history=False).history is None
 
 
 def test_the_dataset_of_a_recording_is_found_or_named(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from math import inf
 import pytest
 import trio
 
-from datafye_trio.model import AssetClass, Channel, DatasetInfo
+from datafye_trio.aggregates import default_aggregation
+from datafye_trio.errors import ConfigurationError
+from datafye_trio.model import AssetClass, Channel, DatasetInfo, Quote, Trade
 from datafye_trio.sources import BATCH, QUICKSTART_SYMBOLS, Synthetic, SyntheticConfig, SyntheticMarket
 from datafye_trio.sources.pacing import TICK
 
@@ -23,6 +25,38 @@ def test_the_dataset_is_a_closed_list():
 def test_crypto_has_no_quotes():
     dataset = Synthetic(SyntheticConfig(AssetClass.CRYPTO, ("btc-usd",))).dataset
     assert dataset == DatasetInfo("Crypto", AssetClass.CRYPTO, (Channel.TRADES,), symbols=frozenset({"BTCUSD"}))
+
+
+@pytest.mark.parametrize(
+    ("channels", "kind"), [((Channel.TRADES, Channel.EMA), Trade), ((Channel.QUOTES,), Quote), ((), Trade)]
+)
+async def test_it_publishes_what_it_offers_and_the_trades_that_bars_need(
+    channels, kind, publisher, start_ns, autojump_clock
+):
+    aggregation = None if channels == (Channel.QUOTES,) else "default"
+    source = Synthetic(SyntheticConfig(channels=channels, aggregation=aggregation))
+    assert source.dataset.channels == tuple(channel for channel in channels if channel is not Channel.EMA)
+    await publisher.drive(source, stop_after=100)
+    everything = market_events(SyntheticConfig(), start_ns, 3_000)
+    assert publisher.events == [event for event in everything if type(event) is kind][: len(publisher.events)]
+
+
+def test_bars_are_made_by_default_and_closed_by_the_wall_clock_only_if_it_is_market_time():
+    assert Synthetic().aggregation == default_aggregation("Synthetic", live=True)
+    for config in (SyntheticConfig(rate=inf), SyntheticConfig(start_ns=1)):
+        assert Synthetic(config).aggregation == default_aggregation("Synthetic")
+    assert Synthetic(SyntheticConfig(aggregation=None)).aggregation is None
+
+
+def test_its_history_may_be_kept_back():
+    assert Synthetic().history is not None
+    assert Synthetic(SyntheticConfig(history=False)).history is None
+
+
+@pytest.mark.parametrize("channels", [(), (Channel.EMA,), (Channel.QUOTES,)])
+def test_a_market_with_nothing_to_offer_is_refused(channels):
+    with pytest.raises(ConfigurationError, match="has nothing to offer"):
+        SyntheticConfig(AssetClass.CRYPTO, channels=channels, aggregation=None)
 
 
 async def test_it_publishes_its_market_from_now_on(publisher, start_ns, autojump_clock):
