@@ -22,8 +22,8 @@ def nanoseconds(text: str) -> int:
     Raises:
         ValueError: it is none, or does not fit 64 bits.
     """
-    # isdecimal: int() would also take a sign, spaces and underscores; and beyond ASCII, other scripts' digits.
-    if text.isdecimal() and len(text) < 20 and (time := int(text)) <= _LAST_TIME:
+    # int() would also take a sign, spaces, underscores and the digits of every script.
+    if text.isdecimal() and text.isascii() and len(text) < 20 and (time := int(text)) <= _LAST_TIME:
         return time
     raise ValueError(f"{text[:40]!r} is no time: nanoseconds since 1970 as an integer are wanted")
 
@@ -31,7 +31,13 @@ def nanoseconds(text: str) -> int:
 def _decimal(text: str, unit: str, digits: int) -> int:
     """A number of units of 10**digits nanoseconds, with so many digits after its point at most."""
     whole, _, fraction = text.partition(".")
-    if whole.isdecimal() and len(whole) < 20 and len(fraction) <= digits and (fraction.isdecimal() or not fraction):
+    if (
+        text.isascii()
+        and whole.isdecimal()
+        and len(whole) < 20
+        and len(fraction) <= digits
+        and (fraction.isdecimal() or not fraction)
+    ):
         time = int(whole + fraction.ljust(digits, "0"))
         if time <= _LAST_TIME:
             return time
