@@ -170,8 +170,7 @@ def _tell_rejects(rejects: list[Reject], left_out: int) -> None:
 def _tell(work: TickImport, seconds: float) -> None:
     tally = work.tally
     for channel in sorted(tally.rows):
-        days = tally.days[channel]
-        say(f"{channel}: {tally.rows[channel]:,} rows on {days:,} {'day' if days == 1 else 'days'}", sys.stdout)
+        say(f"{channel}: {_count(tally.rows[channel], 'row')} on {_count(tally.days[channel], 'day')}", sys.stdout)
     if not tally.rows:
         say("no rows", sys.stdout)
     if work.ignored:
@@ -182,3 +181,7 @@ def _tell(work: TickImport, seconds: float) -> None:
 
 def _unfinished(config: ImportConfig) -> str:
     return f"the dataset {one_line(config.dataset)} in {config.folder} is marked as unfinished"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,158 @@
+"""`import` on the command line: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli.kit import Terminal
+
+from datafye_trio.cli.importing import ImportFlags, import_files
+from datafye_trio.recordings.importing import TickImport
+from datafye_trio.recordings.opening import open_recordings
+
+pytest.importorskip("pyarrow")
+
+Write = Callable[[str, str], Path]
+HEADER = "symbol,ts_ns,price,size\n"
+QUOTES = "symbol,ts_ns,bid_price,bid_size,ask_price,ask_size\n"
+DAY = 86_400 * 10**9
+
+
+@pytest.fixture
+def to(tmp_path: Path) -> str:
+    """Where to."""
+    return str(tmp_path / "recording")
+
+
+def test_it_tells_what_it_did(terminal: Terminal, write: Write, to: str) -> None:
+    path = write("t.csv", "symbol,ts_ns,price,size,side\n" + f"A,1,1,1,b\nA,{DAY},1,2,b\nA,{3 * DAY},1,2,b\n")
+    write("q.csv", QUOTES + "A,1,1,1,2,1\n")
+    code, out, err = terminal.run("import", str(path.parent), to, "--dataset", "Crypto")
+    assert (code, err) == (0, "")
+    *lines, seconds = out.splitlines()
+    assert lines == ["quotes: 1 row on 1 day", "trades: 3 rows on 3 days", "columns not kept: side", "left out: 0"]
+    assert seconds.startswith("seconds: 0.")
+    (recording,) = open_recordings([Path(to)])
+    assert (recording.name, len(list(recording.read()))) == ("Crypto", 4)
+
+
+def test_no_rows(terminal: Terminal, write: Write, to: str) -> None:
+    code, out, _ = terminal.run("import", str(write("t.csv", HEADER)), to, "--dataset", "SIP")
+    assert (code, out.splitlines()[0]) == (0, "no rows")
+
+
+def test_columns_and_times(terminal: Terminal, write: Write, to: str) -> None:
+    path = write("t.csv", "Symbol,Time,Price,Qty\nA,1.5,1,7\n")
+    mapped = ("--column", "ts_ns=Time", "--column", "size=Qty", "--time", "s")
+    assert terminal.run("import", str(path), to, "--dataset", "SIP", *mapped)[0] == 0
+    ((time, event),) = open_recordings([Path(to)])[0].read()
+    assert (time, event.size) == (1_500_000_000, 7)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("allowed", "code"), [((), 1), (("--allow-rejects", "1"), 1), (("--allow-rejects=2",), 0)])
+def test_rows_left_out_are_named_and_make_the_exit_code(
+    terminal: Terminal, write: Write, to: str, allowed: tuple[str, ...], code: int
+) -> None:
+    path = write("t.csv", HEADER + "A,1,1,1\nA,2,\x1b[31m,1\nA,3,1\nA,4,1,1\n")
+    done, out, err = terminal.run("import", str(path), to, "--dataset", "SIP", *allowed)
+    assert err.splitlines() == [
+        f"left out: {path}, line 3: '\\x1b[31m' is no price",
+        f"left out: {path}, line 4: 3 columns where the header has 4",
+    ]
+    assert (done, "trades: 2 rows on 1 day" in out, "left out: 2" in out) == (code, True, True)
+
+
+def test_twenty_are_named_and_the_others_counted(terminal: Terminal, write: Write, to: str) -> None:
+    path = write("t.csv", HEADER + 'A,1,1,"1\n1"\n' + "A,1,x,1\n" * 1_500)
+    _, _, err = terminal.run("import", str(path), to, "--dataset", "SIP")
+    lines = err.splitlines()
+    assert len(lines) == 21
+    assert lines[0].startswith(f"left out: {path}, lines 2 to 3: ")
+    assert lines[-1] == "... and 1,481 more"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("{file}",), "give the files to import, then the folder of the recording"),
+        ((), "give the files to import"),
+        (("{file}", "{file}"), "is no folder: the last path is where the recording goes"),
+        (("{file}x", "{to}"), "there is no file"),
+        (("{file}", "{to}", "--column", "price"), "--column price: write OURS=THEIRS, such as"),
+        (("{file}", "{to}", "--column", "price="), "--column price=: write OURS=THEIRS"),
+        (("{file}", "{to}", "--column", "price=a", "--column", "price=b"), "price is given twice"),
+        (("{file}", "{to}", "--column", "cost=price"), "column 'cost' is none of ours: use one of symbol,"),
+        (("{file}", "{to}", "--column", "price=cost"), "no file has a column 'cost', which is to be price"),
+        (("{file}", "{to}", "--allow-rejects", "-1"), "--allow-rejects must be 0 or more"),
+        (("{file}", "{to}", "--time", "h"), "Choose from"),
+        (("{file}", "{to}", "--asset-class", "bonds"), "Choose from"),
+    ],
+)
+def test_a_wrong_command_line(terminal: Terminal, write: Write, to: str, arguments: tuple[str, ...], text: str) -> None:
+    path = write("t.csv", HEADER + "A,1,1,1\n")
+    given = [argument.format(file=path, to=to) for argument in arguments]
+    assert text in terminal.complain("import", *given, "--dataset", "SIP")
+    assert not Path(to).exists()
+
+
+def test_a_dataset_must_be_named(terminal: Terminal, write: Write, to: str) -> None:
+    assert "--dataset" in terminal.complain("import", str(write("t.csv", HEADER)), to)
+
+
+def test_a_second_time_it_must_be_meant(terminal: Terminal, write: Write, to: str) -> None:
+    command = ("import", str(write("t.csv", HEADER + "A,1,1,1\n")), to, "--dataset", "SIP", "--asset-class", "stocks")
+    assert terminal.run(*command)[0] == 0
+    assert "has trades already" in terminal.complain(*command)
+    assert terminal.run(*command, "--append")[0] == 0
+
+
+def test_a_file_that_cannot_be_read_on(terminal: Terminal, tmp_path: Path, to: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(HEADER.encode() + b"A,1,1,1\n" * 10_000 + b"\xff\n")
+    code, out, err = terminal.run("import", str(path), to, "--dataset", "SIP")
+    first, second = err.splitlines()
+    assert (code, out) == (1, "")
+    assert first.startswith(f"datafye-trio: cannot read {path}")
+    rows = len(list(open_recordings([Path(to)])[0].read()))
+    assert second == f"{rows:,} rows are written and whole; the dataset SIP in {to} is marked as unfinished"
+
+
+def test_ctrl_c_says_what_there_is(terminal: Terminal, write: Write, to: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(self: TickImport, report: Callable[[], None]) -> None:
+        self.tally.written = 65_536
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TickImport, "run", run)
+    code, out, err = terminal.run("import", str(write("t.csv", HEADER)), to, "--dataset", "SIP")
+    assert (code, out) == (130, "")
+    assert err == f"interrupted: 65,536 rows are written and whole; the dataset SIP in {to} is marked as unfinished\n"
+
+
+def test_without_a_terminal_a_line_now_and_then(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write("t.csv", HEADER + "A,1,1,1\n" * 20_000)
+    seconds = iter(range(0, 1_000, 4))
+    flags = ImportFlags(dataset="SIP")
+    assert import_files((path, tmp_path / "to"), flags, clock=lambda: float(next(seconds))) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines
+    assert all(line.endswith(" rows") and "%, " in line for line in lines)
+
+
+def test_on_a_terminal_a_bar(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = Screen()
+    path = write("t.csv", HEADER + "A,1,1,1\n" * 20_000)
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    assert import_files((path, tmp_path / "to"), ImportFlags(dataset="SIP")) == 0
+    assert " rows" in screen.getvalue()
+    assert "%" in screen.getvalue()
