@@ -11,6 +11,7 @@ Documented (the vendor's reference page of data descriptors, its samples and the
 Assumed, since nothing shows it:
 - A text with commas and a list stand wherever the other does, and so do `trades` and `{schema: trades}`.
 - Without `live`, a dataset offers live what its `history` names. Without `symbols`, it offers all that its feed has.
+- With `history`, all that is stored can be asked for, whatever schemas it names: bars are folded as they are needed.
 - `ticks` among ticks is trades and quotes together. Schemas and modes are read in any case; names of datasets are not.
 - A field that is null is as good as absent.
 

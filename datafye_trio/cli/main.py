@@ -78,7 +78,7 @@ def _app() -> App:
 
     @app.command(name="serve", help_epilogue=_SERVE_EXAMPLES)
     def run_serve(flags: ServeFlags = ServeFlags()) -> int:  # noqa: B008 -- frozen
-        """Serve market data: made up (default), replayed from files, or several datasets from --config."""
+        """Serve market data: made up (default), replayed, or several datasets by --descriptor or --config."""
         return serve(flags, os.environ)
 
     @app.command(name="watch", help_epilogue=_WATCH_EXAMPLES)

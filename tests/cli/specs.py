@@ -67,5 +67,35 @@ credentials:
 """In the style of the vendor's certification run: history alone, of which a replay makes the live feed."""
 
 
+README = """\
+apiVersion: datafye.io/v1
+kind: DataSpec
+metadata: {name: desk}
+mode: backtest
+datasets:
+  - dataset: SIP
+    symbols:
+      tickers: [AAPL, MSFT]
+    live:
+      ticks: "trades,quotes"
+      aggregates: "ohlc-1s,ohlc-1m,ema-1m"
+    history:
+      aggregates:
+        - { schema: ohlc-1m, duration: 90d }
+  - dataset: Crypto
+    symbols:
+      tickers: [BTCUSD]
+    live:
+      ticks: trades
+      aggregates: ohlc-1m
+  - dataset: Synthetic
+    symbols:
+      tickers: [AAPL]
+    live:
+      ticks: "trades,quotes"
+"""
+"""What the README shows."""
+
+
 def spec(text: str) -> DataSpec:
     return parse_dataspec(parse_yaml(text.encode(), "spec.yaml"), "spec.yaml")

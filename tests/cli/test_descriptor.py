@@ -12,7 +12,7 @@ import trio
 import trio.testing
 from cli.feeds import COINS, CRYPTO, NOON, SIP, STOCKS, SYNTHETIC, read, record, ticks
 from cli.kit import Terminal
-from cli.specs import BACKTEST, HEAD, LIVE
+from cli.specs import BACKTEST, HEAD, LIVE, README
 
 from datafye_trio.cli.descriptor import Described
 from datafye_trio.cli.printing import as_toml
@@ -130,7 +130,7 @@ def test_what_a_descriptor_comes_to_is_printed_and_loaded_again(spec: Path, tmp_
     assert (len(before.warnings), again.warnings) == (1, ())
 
 
-@pytest.mark.parametrize("text", [LIVE, BACKTEST])
+@pytest.mark.parametrize("text", [LIVE, BACKTEST, README])
 def test_the_vendors_descriptors_are_served_from_a_recording(spec: Path, tmp_path: Path, text: str) -> None:
     spec.write_text(text)
     folder = record(record(tmp_path / "rec", "SIP", STOCKS), "Crypto", COINS)
