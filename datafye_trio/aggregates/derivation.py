@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 import attrs
 
 from datafye_trio.aggregates.bars import Aggregator
 from datafye_trio.aggregates.indicators import EmaFold, SmaFold
 from datafye_trio.aggregates.settings import Aggregation
-from datafye_trio.model import AssetClass, Bar, Channel, Ema, Event, Frequency, Sma, Trade
+from datafye_trio.model import AssetClass, Bar, Channel, Ema, Frequency, Sma, Trade
 
-__all__ = ["Derivation"]
+__all__ = ["Derivation", "Value"]
+
+Value: TypeAlias = Bar | Sma | Ema
+"""What is made of trades."""
 
 
 @attrs.define(eq=False)
@@ -61,15 +65,15 @@ class Derivation:
         """When the first of the bars under way will be over, None if there are none."""
         return self._bars.next_end
 
-    def add(self, trade: Trade) -> list[Event]:
+    def add(self, trade: Trade) -> list[Value]:
         """Take in a trade; returns what it finishes and corrects, each bar before its indicators."""
         return self._with_lines(bars) if (bars := self._bars.add(trade)) else []
 
-    def close_until(self, time: int) -> list[Event]:
+    def close_until(self, time: int) -> list[Value]:
         """Finish what is over at a time, on behalf of a feed that is silent."""
         return self._with_lines(self._bars.close_until(time))
 
-    def finish(self) -> list[Event]:
+    def finish(self) -> list[Value]:
         """The data ends: finish what is open as far as it goes; what follows is a new beginning."""
         events = self._with_lines(self._bars.finish())
         self._lines.clear()
@@ -84,8 +88,8 @@ class Derivation:
         """The bar under way, None if there is none."""
         return self._bars.running(symbol, frequency)
 
-    def _with_lines(self, bars: Iterable[Bar]) -> list[Event]:
-        events: list[Event] = []
+    def _with_lines(self, bars: Iterable[Bar]) -> list[Value]:
+        events: list[Value] = []
         for bar in bars:
             if bar.frequency in self._published:
                 events.append(bar)

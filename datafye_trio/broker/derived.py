@@ -9,10 +9,10 @@ from math import inf
 
 import trio
 
-from datafye_trio.aggregates import Aggregation, Derivation
+from datafye_trio.aggregates import Aggregation, Derivation, Value
 from datafye_trio.broker.topic import Board, BoardKey, Routed, Topic
 from datafye_trio.logs import get_logger
-from datafye_trio.model import AssetClass, Bar, Channel, Ema, Event, Sma, Trade
+from datafye_trio.model import AssetClass, Bar, Channel, Ema, Sma, Trade
 from datafye_trio.sources import Mark
 
 __all__ = ["Derived", "topics_of_bar"]
@@ -22,7 +22,7 @@ log = get_logger("bars")
 _CHANNELS = {Bar: Channel.AGGREGATES, Sma: Channel.SMA, Ema: Channel.EMA}
 
 
-def topics_of_bar(event: Bar | Sma | Ema, boards: Mapping[BoardKey, Board]) -> tuple[Topic, ...]:
+def topics_of_bar(event: Value, boards: Mapping[BoardKey, Board]) -> tuple[Topic, ...]:
     """The topics of a bar or of an indicator's value.
 
     A final bar also goes out on the topic of running bars, which would else end every span with a bar that is not
@@ -58,7 +58,9 @@ class Derived:
         self._running = [board for key, board in boards.items() if key.running]
         self._moved = trio.current_time()
         """The trio time at which the feed's clock last moved."""
-        self._waiting = trio.Event()
+        self._woken = trio.Event()
+        self._awaited = inf
+        """The trio time that `wait_quiet` sleeps for; a bar that is due before it wakes it."""
 
     @property
     def late(self) -> int:
@@ -77,7 +79,8 @@ class Derived:
         for board in self._running:
             if (board.topics or board.wildcards) and board.is_wanted(trade.symbol):
                 found += self._running_bar(trade.symbol, board.key)
-        self._waiting.set()
+        if self._grace is not None and self._due() < self._awaited:
+            self._woken.set()
         return found
 
     def on(self, mark: Mark) -> list[Routed]:
@@ -99,11 +102,9 @@ class Derived:
         are not today's, too. Cancel-safe.
         """
         while (due := self._due()) > trio.current_time():
-            self._waiting = trio.Event()
-            if due < inf:
-                await trio.sleep_until(due)  # later trades can only put it off
-            else:
-                await self._waiting.wait()
+            self._woken, self._awaited = trio.Event(), due
+            with trio.move_on_at(due):
+                await self._woken.wait()
 
     def _due(self) -> float:
         end = self._derivation.next_end
@@ -117,8 +118,8 @@ class Derived:
         bar = self._derivation.running(symbol, key.frequency)
         return [] if bar is None else self._routed([bar])
 
-    def _routed(self, events: Iterable[Event]) -> list[Routed]:
-        return [(topics_of_bar(event, self._boards), event) for event in events if isinstance(event, Bar | Sma | Ema)]
+    def _routed(self, values: Iterable[Value]) -> list[Routed]:
+        return [(topics_of_bar(value, self._boards), value) for value in values]
 
     def _note_late(self, trade: Trade) -> None:
         # The first, the tenth, the hundredth: a feed that is late as a rule must not fill the log.

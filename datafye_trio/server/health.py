@@ -21,6 +21,7 @@ def health(broker: Broker, *, uptime: float, now: float, connections: int) -> tu
             "channels": list(dataset.info.channels),
             "epoch": dataset.epoch,
             "source": dataset.state,
+            **({"lateTrades": dataset.derived.late} if dataset.derived is not None else {}),
             **({"replay": status(dataset.source)} if isinstance(dataset.source, Controllable) else {}),
             **({"why": dataset.why} if dataset.why else {}),
         }

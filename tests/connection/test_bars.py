@@ -109,6 +109,7 @@ async def test_a_trade_that_is_too_late_is_counted_and_logged(
         await subscribe(peer, "trades")
         await server.publish([at(100), *(at(1) for _ in range(12))])
         assert len(await peer.messages(13)) == 13  # as a trade, it is as good as any
+        assert server._broker.datasets["P"].derived.late == 12
     lines = [record for record in caplog.records if record.message == "trade too late for its bars"]
     assert [(line.so_far, line.symbol, line.seconds) for line in lines] == [(1, "A", 99.0), (10, "A", 99.0)]
 
