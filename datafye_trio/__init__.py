@@ -13,6 +13,7 @@ from datafye_trio.aggregates import (
     consolidated,
     default_aggregation,
     every_trade,
+    fold_bars,
     fold_trades,
     only_conditions,
 )  # fmt: skip
@@ -78,7 +79,7 @@ __all__ = [
     "Mark", "Aggregating", "Controllable", "PlayState", "Historical", "History", "HistoryQuery",
     "RecordedHistory", "SyntheticHistory",
     "Aggregation", "SmaPeriods", "EmaPeriods", "default_aggregation", "TradeRule", "Updates", "every_trade",
-    "consolidated", "only_conditions", "fold_trades", "Derivation",
+    "consolidated", "only_conditions", "fold_bars", "fold_trades", "Derivation",
     "CloseCode", "ErrorCode", "Message", "Data", "decode_message",
     "DatafyeError", "ConfigurationError", "EventError", "RecordingError", "RequestError", "ServerClosedError",
     "SourceError",

@@ -98,6 +98,23 @@ class Accumulator:
         if part._close_order > self._close_order:
             self._close, self._close_order = part._close, part._close_order
 
+    def add_bar(self, order: int, bar: Bar) -> None:
+        """Take in a bar; its span is the same or lies within. `order` rises from one bar (or trade) to the next.
+
+        All is exact but the turnover, which is that of the bar's own `vwap`, a rounded number; without one it is none.
+        """
+        part = Accumulator(self.start, self.end)
+        part.count = bar.count
+        part._volume = exact(bar.volume)
+        part._notional = part._volume * exact(bar.vwap) if bar.vwap is not None else 0
+        part._whole = type(bar.volume) is int
+        part._high, part._low = bar.high, bar.low
+        if bar.open is not None:
+            part._open, part._open_order = bar.open, order
+        if bar.close is not None:
+            part._close, part._close_order = bar.close, order
+        self.merge(part)
+
     def bar(self, symbol: str, frequency: Frequency, *, final: bool = True) -> Bar:
         """The bar as it stands."""
         volume = self._volume
