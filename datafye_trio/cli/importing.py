@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -90,7 +91,7 @@ def import_files(paths: tuple[Path, ...], flags: ImportFlags, clock: Callable[[]
         raise ConfigurationError(str(error)) from None
     wrong: str | None = None
     try:
-        with _progress(work, clock) as report:
+        with _no_collection(), _progress(work, clock) as report:
             work.run(report)
     except (SourceError, RecordingError) as error:
         wrong = str(error)
@@ -126,6 +127,18 @@ def _config(paths: tuple[Path, ...], flags: ImportFlags) -> ImportConfig:
     return ImportConfig(
         tuple(files), folder, flags.dataset, **given, columns=columns, time=flags.time, append=flags.append
     )
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python's collector of cycles off: a hundred thousand rows that wait, and no cycle, cost it 40 % of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @contextmanager

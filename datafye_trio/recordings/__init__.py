@@ -1,1 +1,1 @@
-"""Market data at rest: tick files and recordings, read row by row with bounded memory."""
+"""Market data at rest: tick files and recordings, written and read with bounded memory."""

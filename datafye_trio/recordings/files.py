@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,10 +55,8 @@ def make_folders(folder: Path, root: Path) -> None:
     if folder.is_dir():
         return
     folder.mkdir(parents=True)
-    for parent in folder.parents:
+    for parent in islice(folder.parents, len(folder.relative_to(root).parts)):
         sync_folder(parent)
-        if parent == root:
-            break
 
 
 def replace_file(path: Path, temporary: Path, write: Callable[[BinaryIO], None]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -219,18 +219,11 @@ class RecordingWriter:
     def _refuse(self, lane: _Lane, count: int) -> list[str]:
         """Drop those of the oldest rows that no column takes, and say why."""
         rows = [lane.waiting.popleft() for _ in range(count)]
-        kept, reasons = [], []
-        for day, row in rows:
-            try:
-                batch_of([row], lane.channel, lane.schema)
-            except _UNFIT as error:
-                reasons.append(f"{row[1]!r:.300}: {error}")
-            else:
-                kept.append((day, row))
-        lane.waiting.extendleft(reversed(kept))
-        self.waiting -= len(reasons)
-        self.lost += len(reasons)
-        return reasons
+        bad = dict(_unfit([row for _, row in rows], lane))
+        lane.waiting.extendleft(row for at, row in reversed([*enumerate(rows)]) if at not in bad)
+        self.waiting -= len(bad)
+        self.lost += len(bad)
+        return list(bad.values())
 
     def _part(self, lane: _Lane, day: str) -> _Part:
         """The part that rows of a day go to; a new one where there is none, or where it is another day's."""
@@ -264,3 +257,17 @@ def _of_day(waiting: deque[tuple[str, Row]], day: str) -> Iterator[Row]:
         if name != day:
             return
         yield row
+
+
+def _unfit(rows: Sequence[Row], lane: _Lane, first: int = 0) -> Iterator[tuple[int, str]]:
+    """The places of rows that no column takes, and why: by halves, so that one among thousands is found at once."""
+    try:
+        batch_of(rows, lane.channel, lane.schema)
+    except _UNFIT as error:
+        if len(rows) == 1:
+            yield first, f"{rows[0][1]!r:.300}: {error}"
+            return
+        half = len(rows) // 2
+        found = [*_unfit(rows[:half], lane, first), *_unfit(rows[half:], lane, first + half)]
+        # Together they do not fit and each half does: none may be tried again for ever.
+        yield from found or [(first + at, f"{row[1]!r:.300}: {error}") for at, row in enumerate(rows)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 from collections.abc import Callable
@@ -142,6 +143,18 @@ def test_without_a_terminal_a_line_now_and_then(
     lines = capsys.readouterr().err.splitlines()
     assert lines
     assert all(line.endswith(" rows") and "%, " in line for line in lines)
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_the_collector_of_cycles_is_as_it_was(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_on: bool
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(gc, "isenabled", lambda: was_on)
+    monkeypatch.setattr(gc, "disable", lambda: calls.append("disable"))
+    monkeypatch.setattr(gc, "enable", lambda: calls.append("enable"))
+    assert import_files((write("t.csv", HEADER), tmp_path / "to"), ImportFlags(dataset="SIP")) == 0
+    assert calls == ["disable", "enable"] if was_on else ["disable"]
 
 
 def test_on_a_terminal_a_bar(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

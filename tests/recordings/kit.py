@@ -23,6 +23,8 @@ NOON = 1_760_011_200 * SECOND
 """2025-10-09 12:00 UTC, which is 08:00 in New York."""
 
 EVERYTHING = Selection()
+FEW = WriterConfig(part_rows=4, waiting_rows=10)
+"""Small bounds for a writer."""
 
 Given = tuple[Channel, int, Event]
 
@@ -96,3 +98,9 @@ def exact(event: Event) -> tuple[Any, ...]:
 def _exact(values: tuple[Any, ...]) -> list[Any]:
     packed = [struct.pack("d", value) if isinstance(value, float) else value for value in values]
     return [(type(one), _exact(one) if isinstance(one, tuple) else one) for one in packed]
+
+
+def add(writer: RecordingWriter, *numbers: int) -> None:
+    """Give a writer trades of these sizes, each so many seconds after noon."""
+    for n in numbers:
+        writer.add(TRADES, NOON + n * SECOND, trade(n))

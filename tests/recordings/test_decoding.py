@@ -138,3 +138,8 @@ def test_bars_of_stocks_keep_fractions_of_a_share() -> None:
     assert [exact(bar) for bar in through(bars, BARS, STOCKS)] == [exact(bar) for bar in bars]
     coins = through([Bar("A", "Minute", 1, None, None, None, None, 3.0, 1, None)], BARS, CRYPTO)
     assert type(coins[0].volume) is float  # type: ignore[union-attr]
+
+
+def test_conditions_that_every_row_has() -> None:
+    events: list[Event] = [Trade("A", 1, 1.0, 1, conditions=texts) for texts in (("@",), (), ("F", "T"))]
+    assert through(events, TRADES, STOCKS) == events

@@ -31,7 +31,7 @@ def test_a_root_stands_for_all_its_datasets(two: Path) -> None:
 
 def test_one_dataset_may_be_asked_for(two: Path) -> None:
     (one,) = open_recordings([two], dataset="SIP")
-    assert one.name == "SIP"
+    assert (one.name, one.indexed) == ("SIP", True)
     with pytest.raises(SourceError, match="no dataset Other in .*: there is My Coins/1, SIP"):
         open_recordings([two], dataset="Other")
 
