@@ -41,7 +41,7 @@ def check_shape(expected: Any, got: Any, name: str = "") -> None:
     if name in EXACT:
         assert got == expected, name
     elif isinstance(expected, dict):
-        if name in ("quotes", "trades"):  # of positions: any of the symbols
+        if name in ("quotes", "trades", "aggregates"):  # of positions: any of the symbols
             assert expected.keys() <= got.keys()
             got = {key: got[key] for key in expected}
         assert list(got) == list(expected), name
@@ -84,7 +84,9 @@ async def test_every_json_block_is_what_goes_over_the_wire(autojump_clock: MockC
     assert checked == README.count("```json")
 
 
-@pytest.mark.parametrize("code", [body for what, body in BLOCKS if what == "run"], ids=["embedded", "deterministic"])
+@pytest.mark.parametrize(
+    "code", [body for what, body in BLOCKS if what == "run"], ids=["embedded", "deterministic", "folds"]
+)
 def test_programs_without_a_server_run(code: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=WAIT, check=False
