@@ -40,53 +40,41 @@ class _Lines:
 
 
 class Derivation:
-    """Bars and indicators of one dataset. All calls are sync and never raise."""
+    """Bars and indicators of one dataset. All calls are sync and never raise.
+
+    `bars` is the fold below, which knows the feed's clock and the trades that came too late.
+    """
 
     def __init__(self, aggregation: Aggregation, asset_class: AssetClass) -> None:
         self._aggregation = aggregation
-        self._bars = Aggregator(aggregation, asset_class)
+        self.bars = Aggregator(aggregation, asset_class)
         self._published, self._sma, self._ema = (
             frozenset(aggregation.frequencies_of(channel)) for channel in (Channel.AGGREGATES, Channel.SMA, Channel.EMA)
         )
         self._lines: dict[tuple[str, str], _Lines] = {}
 
-    @property
-    def clock(self) -> int:
-        """The time of the newest trade, in nanoseconds."""
-        return self._bars.clock
-
-    @property
-    def late(self) -> int:
-        """Trades that came too late for their bars, and are in none."""
-        return self._bars.late
-
-    @property
-    def next_end(self) -> int | None:
-        """When the first of the bars under way will be over, None if there are none."""
-        return self._bars.next_end
-
     def add(self, trade: Trade) -> list[Value]:
         """Take in a trade; returns what it finishes and corrects, each bar before its indicators."""
-        return self._with_lines(bars) if (bars := self._bars.add(trade)) else []
+        return self._with_lines(bars) if (bars := self.bars.add(trade)) else []
 
     def close_until(self, time: int) -> list[Value]:
         """Finish what is over at a time, on behalf of a feed that is silent."""
-        return self._with_lines(self._bars.close_until(time))
+        return self._with_lines(self.bars.close_until(time))
 
     def finish(self) -> list[Value]:
         """The data ends: finish what is open as far as it goes; what follows is a new beginning."""
-        events = self._with_lines(self._bars.finish())
+        events = self._with_lines(self.bars.finish())
         self._lines.clear()
         return events
 
     def reset(self) -> None:
         """Market time jumps: forget what is open, and the closes so far."""
-        self._bars.reset()
+        self.bars.reset()
         self._lines.clear()
 
     def running(self, symbol: str, frequency: Frequency) -> Bar | None:
         """The bar under way, None if there is none."""
-        return self._bars.running(symbol, frequency)
+        return self.bars.running(symbol, frequency)
 
     def _with_lines(self, bars: Iterable[Bar]) -> list[Value]:
         events: list[Value] = []

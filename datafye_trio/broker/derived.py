@@ -52,6 +52,7 @@ class Derived:
         self, aggregation: Aggregation, dataset: str, asset_class: AssetClass, boards: Mapping[BoardKey, Board]
     ) -> None:
         self._derivation = Derivation(aggregation, asset_class)
+        self._bars = self._derivation.bars
         self._grace = aggregation.grace
         self._dataset = dataset
         self._boards = boards
@@ -65,16 +66,17 @@ class Derived:
     @property
     def late(self) -> int:
         """Trades that came too late for their bars, and are in none."""
-        return self._derivation.late
+        return self._bars.late
 
     def after(self, trade: Trade, now: float) -> list[Routed]:
         """What a trade brings about: bars and indicators that it finishes or corrects, and bars under way."""
-        derivation = self._derivation
-        before, late = derivation.clock, derivation.late
-        found = self._routed(derivation.add(trade))
-        if derivation.clock != before:
+        bars = self._bars
+        clock, late = bars.clock, bars.late
+        values = self._derivation.add(trade)
+        found = self._routed(values) if values else []
+        if bars.clock != clock:
             self._moved = now
-        if derivation.late != late:
+        if bars.late != late:
             self._note_late(trade)
         for board in self._running:
             if (board.topics or board.wildcards) and board.is_wanted(trade.symbol):
@@ -90,7 +92,7 @@ class Derived:
                 return self._routed(self._derivation.finish())
             case Mark.QUIET if self._grace is not None:
                 elapsed = trio.current_time() - self._moved - self._grace
-                return self._routed(self._derivation.close_until(self._derivation.clock + round(elapsed * 1e9)))
+                return self._routed(self._derivation.close_until(self._bars.clock + round(elapsed * 1e9)))
             case Mark.JUMP:
                 self._derivation.reset()
         return []
@@ -107,11 +109,11 @@ class Derived:
                 await self._woken.wait()
 
     def _due(self) -> float:
-        end = self._derivation.next_end
+        end = self._bars.next_end
         if end is None or self._grace is None:
             return inf
         # A microsecond more: rounding must not wake us before the span is over, again and again.
-        return self._moved + (end - self._derivation.clock) / 1e9 + self._grace + 1e-6
+        return self._moved + (end - self._bars.clock) / 1e9 + self._grace + 1e-6
 
     def _running_bar(self, symbol: str, key: BoardKey) -> list[Routed]:
         assert key.frequency is not None  # noqa: S101 -- the key of bars has one
@@ -128,6 +130,6 @@ class Derived:
                 "trade too late for its bars",
                 dataset=self._dataset,
                 symbol=trade.symbol,
-                seconds=(self._derivation.clock - trade.exchange_timestamp) / 1e9,
+                seconds=(self._bars.clock - trade.exchange_timestamp) / 1e9,
                 so_far=self.late,
             )
