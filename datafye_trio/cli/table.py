@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datafye_trio.cli.text import one_line
-from datafye_trio.model import Event, Halt, Quote, Resume, Trade
+from datafye_trio.model import Bar, Event, Halt, Quote, Resume, Trade
 from datafye_trio.protocol import Data, ErrorReply, Gap, Message
 
 __all__ = ["Board"]
@@ -64,8 +64,13 @@ class _Row:
                     self._see(self.ask)
             case Halt() | Resume():
                 self.halted = isinstance(event, Halt)
+            case Bar():
+                if event.close is not None:
+                    self.last = event.close
+                    self._first.setdefault("trade", event.close)
+                    self._see(event.close)
             case _:
-                pass  # bars and indicators are counted, but have no column
+                pass  # indicators are counted, but have no column
 
     def change(self) -> float | None:
         """In percent since the first trade seen; of the middle of the quote where there was no trade."""

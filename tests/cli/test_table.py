@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import attrs
 import pytest
 from rich.console import Console
 
@@ -87,6 +88,12 @@ def test_rates_are_over_the_last_two_seconds(board: Board) -> None:
         take(board, *[trade("AAPL", 1.0)] * (10 if refresh > 30 else 0))
         board.mark(refresh / 4)
     assert rows(board)[1][-1] == "40.0"
+
+
+def test_of_a_bar_the_close_is_shown_where_it_has_one(board: Board) -> None:
+    bar = Bar("AAPL", "Minute", 1, 1.0, 1.0, 1.0, 1.25, 1, 1, 1.0)
+    take(board, bar, attrs.evolve(bar, open=None, high=None, low=None, close=None))
+    assert rows(board)[1][:2] == ["AAPL", "1.25"]
 
 
 def test_bars_errors_and_gaps_are_counted_and_other_messages_are_not(board: Board) -> None:

@@ -117,3 +117,29 @@ def test_the_samples_requests(dataset: str, symbol: str) -> None:
                 first = json.loads(client.recv(WAIT))
                 assert (first["type"], first["symbol"]) == ("quote" if path == "quotes" else "trade", symbol)
                 client.close(1000, "done")
+        for path, kind in (("aggs", "ohlc"), ("sma", "sma"), ("ema", "ema")):
+            request = {"action": "subscribe", "dataset": dataset, "symbols": [symbol], "frequency": "Second"}
+            with connect(f"{url}/stocks/live/{path}") as client:
+                client.send(json.dumps(request))
+                got = [json.loads(client.recv(WAIT)) for _ in range(3)]
+                assert [message["type"] for message in got] == ["connected", "subscribed", kind]
+                assert (got[2]["symbol"], got[2]["frequency"]) == (symbol, "Second")
+                client.close(1000, "done")
+
+
+@pytest.mark.parametrize(("dataset", "symbol"), [("Synthetic", "AAPL"), ("Crypto", "BTCUSD")])
+def test_the_samples_history_request(dataset: str, symbol: str) -> None:
+    """One symbol as a text, times without an offset: New York's, whatever the asset class."""
+    start, end = "2025-01-02T09:30:00", "2025-01-02T16:00:00"
+    request = {"dataset": dataset, "symbol": symbol, "frequency": "Minute", "from": start, "to": end}
+    with serving("--dataset", dataset, "--rate", "50") as url, connect(f"{url}/stocks/history") as client:
+        client.send(json.dumps({"action": "start"} | request))
+        got = [json.loads(client.recv(WAIT))]
+        while got[-1]["type"] != "stream_end":
+            got.append(json.loads(client.recv(WAIT)))
+        client.close(1000, "done")
+    bars = [message for message in got if message["type"] == "ohlc"]
+    assert [message["type"] for message in got] == ["connected", "stream_start", *["ohlc"] * 390, "stream_end"]
+    first = 1_735_828_200_000_000_000  # 14:30 UTC
+    assert [bar["datetime"] for bar in bars] == [first + n * 60 * 10**9 for n in range(390)]
+    assert {bar["symbol"] for bar in bars} == {symbol}
