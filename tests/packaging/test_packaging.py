@@ -75,3 +75,15 @@ def test_wheel_works_in_a_clean_environment(distributions: Path, tmp_path: Path)
     assert Path(module).is_relative_to(clean)
     assert __version__ in output_of(clean / "bin" / "datafye-trio", "--version").split()
     assert __version__ in output_of(python, "-m", "datafye_trio", "--version").split()
+    # Without the extra, what needs Parquet says what to install; the rest works.
+    ticks = tmp_path / "t.csv"
+    ticks.write_text("symbol,ts_ns,price,size\nAAPL,1,1.5,100\n")
+    command = [clean / "bin" / "datafye-trio", "import", "t.csv", "recording", "--dataset", "SIP"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "pip install 'datafye-trio[files]'" in done.stderr
+    printed = output_of(
+        clean / "bin" / "datafye-trio", "serve", "--replay", "t.csv", "--dataset", "SIP", "--print-config"
+    )
+    assert 'name = "SIP"' in printed
