@@ -89,13 +89,32 @@ class Access:
         origin = head.headers.get("origin")
         if origin is None or origin.rstrip("/").lower() in self._origins:
             return
-        try:
-            host = urlsplit(origin).hostname
-            own = urlsplit(f"//{head.headers['host']}").hostname
-        except ValueError:
-            host = own = None
+        host = _host_of(origin)
+        own = _host_of(f"//{head.headers['host']}")
         if host is None or not (host == own or (loopback and _is_loopback_name(host))):
-            raise HttpError(403, f"the origin {origin[:100]!r} is not allowed here: add it to the setting origins")
+            raise _not_allowed(origin)
+
+    def check_commander(self, head: Head, client: Address) -> None:
+        """Who gives orders: no page but a local or a configured one, and from here nobody by a name that is not local.
+
+        Stricter than `check_origin`, which lets in pages of our own host: whoever owns a name can let it mean this
+        machine (DNS rebinding), and is then a page of "our own host". We serve no pages, so that nobody misses it.
+
+        Args:
+            head: the request; `check_origin` let it pass.
+            client: who asks.
+
+        Raises:
+            HttpError: 403.
+        """
+        origin = head.headers.get("origin")
+        known = origin is None or origin.rstrip("/").lower() in self._origins
+        if origin is not None and not (known or _is_loopback_name(_host_of(origin) or "")):
+            raise _not_allowed(origin)
+        host = head.headers["host"]
+        name = _host_of(f"//{host}") or ""
+        if client.is_loopback and not _is_loopback_name(name) and name not in map(_host_of, self._origins):
+            raise HttpError(403, f"{host[:100]!r} is no name of this machine to give orders by: write localhost")
 
 
 class Admission:
@@ -172,6 +191,18 @@ def _within(address: Address, networks: list[Network]) -> bool:
 
 def _group(address: Address) -> str:
     return str(address) if address.version == 4 else str(ip_network((address, 64), strict=False))
+
+
+def _not_allowed(origin: str) -> HttpError:
+    return HttpError(403, f"the origin {origin[:100]!r} is not allowed here: add it to the setting origins")
+
+
+def _host_of(url: str) -> str | None:
+    """The host of a URL in lower case, None where there is none."""
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def _is_loopback_name(host: str) -> bool:

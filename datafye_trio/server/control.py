@@ -32,6 +32,8 @@ _SETTLING_SECONDS: Final = 1.0
 """How long an answer waits for what was asked: a long step goes on after it."""
 _PARAMETERS: Final = {"pause": (), "resume": (), "step": ("n",), "seek": ("to",)}
 _LONGEST: Final = 64
+_FORWARDED: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
+"""Signs that a proxy speaks for somebody; only from the first does a trusted one tell us for whom."""
 
 _Act: TypeAlias = Callable[[Controllable], None]
 
@@ -79,9 +81,11 @@ class Control:
     def _check_client(self, head: Head, peer: Address, client: Address) -> None:
         if not any(client in network for network in self._allow):
             raise HttpError(403, f"{client} may not control replays here: ask the operator to add it to control.allow")
-        # A proxy that nobody configured, on this machine say: it would lend its address to everybody.
-        if "x-forwarded-for" in head.headers and not self._access.is_proxy(peer):
-            raise HttpError(403, f"X-Forwarded-For from {peer}, which is not among the trusted proxies")
+        self._access.check_commander(head, client)
+        # A proxy that nobody configured, on this machine say, would lend its address to everybody.
+        signs = [name for name in _FORWARDED if name in head.headers]
+        if signs and not ("x-forwarded-for" in signs and self._access.is_proxy(peer)):
+            raise HttpError(403, f"{signs[0].title()} from {peer}, which is not among the trusted proxies")
 
     def _choose(self, action: str, name: str | None) -> dict[str, Controllable]:
         """The replays that are meant: the one that is named, the only one, or for pause and resume all that go on."""

@@ -34,7 +34,8 @@ def replay(write: Write) -> Callable[..., Replay]:
 async def ask(server: Server, target: str, *headers: str, method: str = "POST") -> tuple[int, dict[str, str], str]:
     """Send a request and return the answer."""
     client = RawClient(server.connect())
-    lines = [f"{method} {target} HTTP/1.1", "Host: localhost:8080", *headers, "", ""]
+    host = [] if any(line.startswith("Host:") for line in headers) else ["Host: localhost:8080"]
+    lines = [f"{method} {target} HTTP/1.1", *host, *headers, "", ""]
     await client.stream.send_all("\r\n".join(lines).encode())
     return await client.http_answer()
 
@@ -172,6 +173,51 @@ async def test_a_page_from_elsewhere_may_not_post_here(
             status, _, body = await ask(server, "/replay/pause", f"Origin: {origin}")
             assert (status, "origin" in body, source.state) == (403, True, "running")
         await done(server, "/replay/pause", "Origin: http://localhost:3000")
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("127.0.0.1:8080", None, 200),
+        ("[::1]:8080", "http://[::1]:3000", 200),
+        ("localhost", "https://desk.example", 200),
+        ("desk.example:8080", "https://desk.example", 200),
+        ("desk.example", None, 200),
+        # A name that a stranger lets mean this machine: to a browser, a page of that name is our own.
+        ("evil.example:8080", "http://evil.example:8080", 403),
+        ("evil.example:8080", None, 403),
+        ("evil.example:8080", "http://localhost:3000", 403),
+        ("localhost.evil.example", None, 403),
+        ("10.1.2.3:8080", "http://10.1.2.3:8080", 403),
+    ],
+)
+async def test_a_page_by_another_name_of_this_machine_may_not_post_here(
+    autojump_clock: MockClock, replay: Callable[..., Replay], host: str, origin: str | None, status: int
+) -> None:
+    source = replay()
+    async with memory_server(ServerConfig(access=AccessConfig(origins=("https://desk.example",))), [source]) as server:
+        headers = [f"Host: {host}"] + ([] if origin is None else [f"Origin: {origin}"])
+        found, _, body = await ask(server, "/replay/pause", *headers)
+        assert (found, source.state) == (status, "paused" if status == 200 else "running"), body
+
+
+async def test_a_name_of_this_server_will_do_from_elsewhere(
+    autojump_clock: MockClock, replay: Callable[..., Replay]
+) -> None:
+    access = AccessConfig(trusted_proxies=("127.0.0.1",))
+    async with memory_server(ServerConfig(access=access, control=ControlConfig(("10.0.0.0/8",))), [replay()]) as server:
+        await done(server, "/replay/pause", "Host: market.example", "X-Forwarded-For: 10.1.2.3")
+        page = ("Host: market.example", "X-Forwarded-For: 10.1.2.3", "Origin: http://market.example")
+        assert (await ask(server, "/replay/pause", *page))[0] == 403
+
+
+@pytest.mark.parametrize("header", ["Forwarded: for=10.1.2.3", "X-Real-IP: 10.1.2.3", "Via: 1.1 proxy"])
+@pytest.mark.parametrize("proxies", [(), ("127.0.0.1",)])
+async def test_a_proxy_that_does_not_say_for_whom_it_asks_is_refused(
+    autojump_clock: MockClock, replay: Callable[..., Replay], header: str, proxies: tuple[str, ...]
+) -> None:
+    async with memory_server(ServerConfig(access=AccessConfig(trusted_proxies=proxies)), [replay()]) as server:
+        assert (await ask(server, "/replay/pause", header))[0] == 403
 
 
 @pytest.mark.parametrize(
