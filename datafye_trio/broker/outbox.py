@@ -85,7 +85,7 @@ CONGESTED_AGE: Final = 1.0
 STREAM_BYTES: Final = 4 * CHUNK_BYTES
 """Bytes of stored data that may wait for one client: enough that its writer is never idle."""
 STREAM_MESSAGES: Final = 512
-"""The most messages of a chunk of stored data."""
+"""The most messages of a chunk of stored data; at least four such chunks fit any outbox."""
 _BUDGET_SECONDS: Final = 0.1
 MAX_EXPRESS: Final = 1_024
 """Heartbeats and pongs that may wait for one client; a client that pings without reading is full, too."""
@@ -101,6 +101,8 @@ class Outbox:
         self, limits: OutboxLimits, budget: Budget, *, on_full: Callable[[], None], on_room: Callable[[], None]
     ) -> None:
         self.limits = limits
+        self.stream_bytes = min(CHUNK_BYTES, limits.bytes // 4)
+        """The most bytes of a chunk of stored data, unless it is a single message."""
         self.sent = 0
         self._budget = budget
         self._on_full = on_full
@@ -170,6 +172,7 @@ class Outbox:
     def seal(self) -> None:
         """Take nothing more; what waits may still be read by the writer."""
         self._closed = True
+        self._room.unpark_all()
 
     def congested_until(self, now: float) -> float | None:
         """The time up to which this outbox holds up a source at full speed; None if it does not."""
@@ -181,14 +184,14 @@ class Outbox:
         return until if full or self._age(now) > CONGESTED_AGE else None
 
     async def wait_room(self) -> None:
-        """Wait until a chunk of stored data (`CHUNK_BYTES`, `STREAM_MESSAGES`) may be put. Always a checkpoint.
+        """Wait until a chunk of stored data (`stream_bytes`, `STREAM_MESSAGES`) may be put. Always a checkpoint.
 
         What is put only after this call never fills the outbox: the client's reading is the flow control. Of those who
         wait, wake all; they take turns among themselves. Cancel-safe.
         """
         await trio.lowlevel.checkpoint()
         while not self._closed:
-            if self._budget.used + CHUNK_BYTES > self._budget.limit:
+            if self._budget.used + self.stream_bytes > self._budget.limit:
                 # Others hold it, and tell nobody when they let go: to tell would cost each of their writes.
                 await trio.sleep(_BUDGET_SECONDS)
             elif self._has_room():
@@ -258,8 +261,8 @@ class Outbox:
     def _has_room(self) -> bool:
         """Whether a chunk of stored data fits, below a mark of its own that leaves room for answers."""
         return not self._times or (
-            self._bytes + CHUNK_BYTES <= min(STREAM_BYTES, self.limits.bytes)
-            and self._messages + STREAM_MESSAGES <= self.limits.messages
+            self._bytes + self.stream_bytes <= min(STREAM_BYTES, self.limits.bytes // 2)
+            and self._messages + STREAM_MESSAGES <= self.limits.messages // 2
         )
 
     def _make_room(self, chunk: Chunk, now: float) -> bool:

@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from datafye_trio.broker import Broker, Chunk, Subscriber
-from datafye_trio.broker.outbox import CHUNK_BYTES, STREAM_MESSAGES
+from datafye_trio.broker.outbox import STREAM_MESSAGES
 from datafye_trio.connection.answers import Answers
 from datafye_trio.connection.stream_pace import StreamPace
 from datafye_trio.connection.stream_query import Stored
@@ -146,7 +146,7 @@ class Stream:
         for event in islice(batch, place, place + min(allowed, STREAM_MESSAGES)):
             frame = self._outlet.frame(event, self.order)
             size += len(frame)
-            if frames and size > CHUNK_BYTES:
+            if frames and size > self._outlet.outbox.stream_bytes:
                 break
             frames.append(frame)
         self._outlet.outbox.put(Chunk(b"".join(frames), len(frames)))
