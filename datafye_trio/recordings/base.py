@@ -16,13 +16,16 @@ __all__ = ["Recording", "Selection"]
 class Selection:
     """What to read of a recording; None is no limit.
 
-    `start` and `end` are places in the recording's own time (`Timed`), in nanoseconds, half-open.
+    `start` and `end` are places in the recording's own time (`Timed`), in nanoseconds, half-open. `happened` is a
+    half-open range of exchange time (of bars: of their starts), which that time may be any distance from: files that
+    are known to hold nothing of it are passed over, but what is read may still lie outside.
     """
 
     channels: frozenset[Channel] | None = None
     symbols: frozenset[str] | None = None
     start: int | None = None
     end: int | None = None
+    happened: tuple[int, int] | None = None
 
 
 class Recording(Protocol):

@@ -20,7 +20,7 @@ from datafye_trio.model import AssetClass, Channel, Event, Timed
 from datafye_trio.recordings.arrow import load_arrow
 from datafye_trio.recordings.base import Selection
 from datafye_trio.recordings.decoding import decode
-from datafye_trio.recordings.schema import COMMON_COLUMNS, FORMAT, make_schema
+from datafye_trio.recordings.schema import COLUMNS, COMMON_COLUMNS, FORMAT, make_schema
 
 __all__ = ["BATCH_ROWS", "Footer", "ParquetStrand", "open_parquet", "read_footer", "strands_of"]
 
@@ -31,7 +31,7 @@ _HALTS: Final = frozenset({"halt", "resume"})
 
 @attrs.frozen
 class Footer:
-    """What a file of a recording says of itself; `first` and `last` are the times of its rows."""
+    """What a file of a recording says of itself: the times of its first and last row, and when its rows happened."""
 
     path: Path
     dataset: str
@@ -40,6 +40,7 @@ class Footer:
     rows: int
     first: int
     last: int
+    happened: tuple[int, int]
     has_halts: bool
 
 
@@ -86,9 +87,22 @@ def _footer(path: Path, metadata: Any, schema: Any) -> Footer | None:
     if metadata.num_rows == 0:
         return None
     times = [_range(path, metadata, group, 0) for group in range(metadata.num_row_groups)]
+    column = _happened_column(channel)
+    happened = [_range(path, metadata, group, column) for group in range(metadata.num_row_groups)]
     kinds = {kind for group in range(metadata.num_row_groups) for kind in _range(path, metadata, group, 1)}
-    first, last = min(low for low, _ in times), max(high for _, high in times)
-    return Footer(path, dataset, asset_class, channel, metadata.num_rows, first, last, bool(kinds & _HALTS))
+    return Footer(
+        path, dataset, asset_class, channel, metadata.num_rows, *_hull(times), _hull(happened), bool(kinds & _HALTS)
+    )
+
+
+def _hull(ranges: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def _happened_column(channel: Channel) -> int:
+    """The place of the column that tells when a row happened: by the exchange, or the start of a bar."""
+    names = [column.name for column in COLUMNS[channel]]
+    return next(names.index(name) for name in ("exchange_timestamp", "start", "timestamp") if name in names)
 
 
 def _range(path: Path, metadata: Any, group: int, column: int) -> tuple[Any, Any]:
@@ -145,8 +159,14 @@ class ParquetStrand:
         for part in self.parts:
             if selection.end is not None and part.first >= selection.end:
                 return
-            if selection.start is None or part.last >= selection.start:
+            if selection.start is not None and part.last < selection.start:
+                continue
+            if _overlap(part.happened, selection.happened):
                 yield from _read_part(part, selection)
+
+
+def _overlap(held: tuple[int, int], wanted: tuple[int, int] | None) -> bool:
+    return wanted is None or (held[0] < wanted[1] and held[1] >= wanted[0])
 
 
 def _read_part(part: Footer, selection: Selection) -> Generator[Timed]:
@@ -181,6 +201,8 @@ def _worth_reading(file: Any, group: int, part: Footer, selection: Selection) ->
     if selection.start is not None and last < selection.start:
         return False
     if selection.end is not None and first >= selection.end:
+        return False
+    if not _overlap(_range(part.path, file.metadata, group, _happened_column(part.channel)), selection.happened):
         return False
     if selection.symbols is None:
         return True

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recordings.kit import NOON, QUOTES, SECOND, STOCKS, TRADES, parts, read, record, sizes, trade, trades
+from recordings.kit import BARS, NOON, QUOTES, SECOND, STOCKS, TRADES, parts, read, record, sizes, trade, trades
 
-from datafye_trio.model import Channel, Halt
+from datafye_trio.model import Bar, Channel, Halt
 from datafye_trio.recordings import parquet
 from datafye_trio.recordings.arrow import load_arrow
 from datafye_trio.recordings.base import Selection
@@ -71,6 +71,27 @@ def test_a_range_reads_the_parts_that_hold_it_alone(
     assert opened == files
 
 
+@pytest.mark.parametrize(
+    ("happened", "files"), [((20, 30), [2]), ((29, 31), [2, 3]), ((20, 20.5), [2]), ((60, 99), []), ((-9, 0), [])]
+)
+def test_parts_that_hold_nothing_of_a_range_of_exchange_time_are_passed_over(
+    tmp_path: Path, opened: list[int], happened: tuple[float, float], files: list[int]
+) -> None:
+    """Whatever the recording's own time: this one is of a replay, a year later."""
+    rows = [(TRADES, NOON + (n + 31_536_000) * SECOND, trade(n, time=NOON + n * SECOND)) for n in range(60)]
+    folder = record(tmp_path, rows, part_rows=10)
+    first, end = (NOON + int(second * SECOND) for second in happened)
+    assert sizes(read(folder, Selection(happened=(first, end)))) == [10 * n + m for n in files for m in range(10)]
+    assert opened == files
+
+
+def test_bars_are_passed_over_by_their_start(tmp_path: Path, opened: list[int]) -> None:
+    bars = [(BARS, NOON, Bar("A", "Minute", NOON + n * SECOND, 1, 1, 1, 1, 1, 1, 1.0)) for n in range(8)]
+    folder = record(tmp_path, bars, part_rows=4)
+    assert len(read(folder, Selection(happened=(NOON + 5 * SECOND, NOON + 6 * SECOND)))) == 4
+    assert opened == [1]
+
+
 def test_symbols_are_looked_for_before_rows_are_made(sixty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
     real = parquet.decode
@@ -118,7 +139,8 @@ def test_row_groups_are_passed_over_too(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", note)
     assert sizes(read(tmp_path, Selection(start=at(25), end=at(31)))) == list(range(25, 31))
-    assert groups == [[2, 3]]
+    assert sizes(read(tmp_path, Selection(happened=(NOON + 25 * SECOND, NOON + 31 * SECOND)))) == list(range(20, 40))
+    assert groups == [[2, 3], [2, 3]]
 
 
 def test_batches_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +196,7 @@ def test_parts_that_overlap_are_merged(tmp_path: Path) -> None:
 
 
 def footer(first: int, last: int, channel: Channel = TRADES) -> Footer:
-    return Footer(Path(), "X", STOCKS, channel, 1, first, last, has_halts=False)
+    return Footer(Path(), "X", STOCKS, channel, 1, first, last, (first, last), has_halts=False)
 
 
 def test_parts_that_follow_each_other_are_one_strand() -> None:
@@ -198,7 +220,8 @@ def test_rows_of_one_time_keep_their_order_over_parts(tmp_path: Path) -> None:
 def test_a_footer_says_what_a_file_is(tmp_path: Path) -> None:
     record(tmp_path, [*trades(3), (QUOTES, NOON, Halt("A", 1, "x"))])
     quotes, ticks = (read_footer(path) for path in parts(tmp_path))
-    assert ticks == Footer(parts(tmp_path)[1], "SIP", STOCKS, TRADES, 3, NOON, NOON + 2 * SECOND, has_halts=False)
+    span = NOON, NOON + 2 * SECOND
+    assert ticks == Footer(parts(tmp_path)[1], "SIP", STOCKS, TRADES, 3, *span, span, has_halts=False)
     assert quotes is not None
     assert quotes.has_halts
 
