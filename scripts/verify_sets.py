@@ -14,16 +14,17 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import attrs
 
 from datafye_trio.errors import ConfigurationError, SourceError
-from datafye_trio.model import AssetClass, Channel
+from datafye_trio.model import AssetClass
 from datafye_trio.protocol import normalise_symbol
-from datafye_trio.recordings.csv_ticks import TickFile, tick_files_in
+from datafye_trio.recordings.csv_ticks import TIME_COLUMNS, TickFile, find_tick_files
 
 __all__ = ["BarFile", "BarRow", "BarSet", "Values", "find_sets", "read_bars", "read_rows"]
 
@@ -105,20 +106,28 @@ def find_sets(folder: Path, asset_class: AssetClass | None = None) -> list[BarSe
 
 def _look(folder: Path, asset_class: AssetClass | None) -> BarSet | None:
     """The set that a folder is; None where it has no bars."""
-    names = ((path, _BAR_FILE.fullmatch(path.name)) for path in sorted(folder.iterdir()) if path.is_file())
-    bars = tuple(
-        BarFile(path, found["frequency"], (found["rule"] or "").lower(), bool(found["running"]))
-        for path, found in names
-        if found is not None
-    )
+    bars: list[BarFile] = []
+    others: list[Path] = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        if found := _BAR_FILE.fullmatch(path.name):
+            bars.append(BarFile(path, found["frequency"], (found["rule"] or "").lower(), bool(found["running"])))
+        elif path.name.lower().endswith((".csv", ".csv.gz")):
+            others.append(path)
     if not bars:
         return None
+    ticks: tuple[TickFile, ...] = ()
+    why = "there are no trades beside the bars: no .csv or .csv.gz with the columns symbol, ts_ns, price, size"
     try:
-        ticks = tuple(file for file in tick_files_in(folder) if file.channel is Channel.TRADES)
+        if trades := [path for path in others if _holds_trades(path)]:
+            ticks, why = find_tick_files(trades), ""
     except SourceError as error:
-        return BarSet(folder, asset_class or AssetClass.STOCKS, (), bars, str(error))
-    why = "" if ticks else "there are no trades beside the bars"
-    return BarSet(folder, asset_class or _asset_class(folder, ticks), ticks, bars, why)
+        why = str(error)
+    return BarSet(folder, asset_class or _asset_class(folder, ticks), ticks, tuple(bars), why)
+
+
+def _holds_trades(path: Path) -> bool:
+    columns = set(_header(path))
+    return columns >= {"symbol", "price", "size"} and not columns.isdisjoint(TIME_COLUMNS) and "open" not in columns
 
 
 def _asset_class(folder: Path, ticks: tuple[TickFile, ...]) -> AssetClass:
@@ -131,24 +140,40 @@ def _asset_class(folder: Path, ticks: tuple[TickFile, ...]) -> AssetClass:
     return AssetClass.STOCKS if any("conditions" in file.columns for file in ticks) else AssetClass.CRYPTO
 
 
+def _header(path: Path) -> list[str]:
+    with closing(_rows(path)) as rows:
+        return next(rows)[1]
+
+
+def _rows(path: Path) -> Generator[tuple[int, list[str]]]:
+    """The lines of a CSV file that are not blank, each with its number; the first, the header, in lower case.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    opened = gzip.open if path.name.lower().endswith(".gz") else Path.open
+    try:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as text:
+            rows = csv.reader(text, strict=True)
+            yield 1, [name.strip().lower() for name in next(rows, [])]
+            for row in filter(None, rows):
+                yield rows.line_num, row
+    except _UNREADABLE as error:
+        raise SourceError(f"cannot read {path}: {error}") from None
+
+
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a CSV file by column (in lower case), each with the number of its last line.
 
     Raises:
         SourceError: the file cannot be read, or a row has not as many cells as the header.
     """
-    packed = path.name.lower().endswith(".gz")
-    try:
-        opened = gzip.open if packed else Path.open
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as text:
-            rows = csv.reader(text, strict=True)
-            names = [name.strip().lower() for name in next(rows, [])]
-            for row in filter(None, rows):
-                if len(row) != len(names):
-                    raise SourceError(f"{path}, line {rows.line_num}: {len(row)} columns, {len(names)} in the header")
-                yield rows.line_num, dict(zip(names, row, strict=True))
-    except _UNREADABLE as error:
-        raise SourceError(f"cannot read {path}: {error}") from None
+    rows = _rows(path)
+    names = next(rows)[1]
+    for line, row in rows:
+        if len(row) != len(names):
+            raise SourceError(f"{path}, line {line}: {len(row)} columns, {len(names)} in the header")
+        yield line, dict(zip(names, row, strict=True))
 
 
 def read_bars(file: BarFile, asset_class: AssetClass) -> Iterator[BarRow]:
