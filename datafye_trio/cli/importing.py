@@ -30,12 +30,12 @@ IMPORT_EXAMPLES: Final = f"""\
 Examples:
   datafye-trio import ticks/ recording/ --dataset SIP
   datafye-trio import trades.csv.gz quotes.csv.gz recording/ --dataset Crypto
-  datafye-trio import dump.csv recording/ --dataset Crypto --time ms \\
-      --column ts_ns=Timestamp --column size=Quantity
+  datafye-trio import dump.csv recording/ --dataset Crypto --symbol BTCUSDT \\
+      --time ms --column ts_ns=Timestamp --column size=Quantity
 
 Files are .csv or .csv.gz with a header line; a folder stands for the tick files
 in it. Trades have a price and a size, quotes bid_price, bid_size, ask_price and
-ask_size; all have a symbol and at least one time. Columns that are read:
+ask_size; all have a symbol (or --symbol) and a time. Columns that are read:
 {chr(10).join(f"  {name:14} {meaning}" for name, meaning in COLUMN_MEANINGS.items())}
 Rows keep the order of their file; files merge by recv_ns where all have it,
 else by ts_ns. Rows that are malformed are left out and named. Ends with 0; with
@@ -54,6 +54,7 @@ class ImportFlags:
     asset_class: Annotated[
         AssetClass | None, Parameter(help="stocks or crypto; by default crypto for the dataset Crypto, else stocks.")
     ] = None
+    symbol: Annotated[str | None, Parameter(help="What is traded, in files without a column symbol.")] = None
     column: Annotated[
         tuple[str, ...],
         Parameter(
@@ -125,7 +126,14 @@ def _config(paths: tuple[Path, ...], flags: ImportFlags) -> ImportConfig:
         columns[ours] = theirs
     given = {} if flags.asset_class is None else {"asset_class": flags.asset_class}
     return ImportConfig(
-        tuple(files), folder, flags.dataset, **given, columns=columns, time=flags.time, append=flags.append
+        tuple(files),
+        folder,
+        flags.dataset,
+        **given,
+        columns=columns,
+        time=flags.time,
+        append=flags.append,
+        symbol=flags.symbol,
     )
 
 

@@ -18,21 +18,33 @@ RowParser: TypeAlias = Callable[[CsvRow], Trade | Quote]
 TimeReader: TypeAlias = Callable[[str], int]
 
 
-def row_parser(channel: Channel, columns: tuple[str, ...], asset_class: AssetClass, time: TimeReader) -> RowParser:
+def row_parser(
+    channel: Channel, columns: tuple[str, ...], asset_class: AssetClass, time: TimeReader, symbol: str | None = None
+) -> RowParser:
     """A function from a row (with one empty cell more) to an event. Positions are looked up once, not once a row.
 
-    The function raises ValueError for a cell that is not what its column holds.
+    The function raises ValueError for a cell that is not what its column holds. `symbol` is what is traded, where no
+    column says so.
+
+    Raises:
+        ValueError: the symbol is none.
     """
     make = _trade_parser if channel is Channel.TRADES else _quote_parser
-    return make(columns, asset_class, time)
+    read_symbol = _symbol_reader(asset_class)
+    if symbol is not None:
+        given = read_symbol(symbol)
+        return make(columns, asset_class, time, lambda _: given)
+    return make(columns, asset_class, time, read_symbol)
 
 
-def _trade_parser(columns: tuple[str, ...], asset_class: AssetClass, time: TimeReader) -> RowParser:
+def _trade_parser(
+    columns: tuple[str, ...], asset_class: AssetClass, time: TimeReader, symbol: Callable[[str], str]
+) -> RowParser:
     at = partial(_position, columns)
     symbol_at, time_at, receipt_at, venue_at = at("symbol"), at("ts_ns"), at("recv_ns"), at("exchange")
     price_at, size_at, conditions_at = at("price"), at("size"), at("conditions")
     id_at = at("trade_id") if "trade_id" in columns else at("last_trade_id")
-    symbol, venue, conditions = _symbol_reader(asset_class), _venue_reader(asset_class), lru_cache(1024)(_conditions)
+    venue, conditions = _venue_reader(asset_class), lru_cache(1024)(_conditions)
     size = _shares if asset_class is AssetClass.STOCKS else _amount
 
     def parse(row: CsvRow) -> Trade:
@@ -49,11 +61,13 @@ def _trade_parser(columns: tuple[str, ...], asset_class: AssetClass, time: TimeR
     return parse
 
 
-def _quote_parser(columns: tuple[str, ...], asset_class: AssetClass, time: TimeReader) -> RowParser:
+def _quote_parser(
+    columns: tuple[str, ...], asset_class: AssetClass, time: TimeReader, symbol: Callable[[str], str]
+) -> RowParser:
     at = partial(_position, columns)
     symbol_at, time_at, receipt_at, venue_at = at("symbol"), at("ts_ns"), at("recv_ns"), at("exchange")
     bid_at, bid_size_at, ask_at, ask_size_at = at("bid_price"), at("bid_size"), at("ask_price"), at("ask_size")
-    symbol, venue = _symbol_reader(asset_class), _venue_reader(asset_class)
+    venue = _venue_reader(asset_class)
     stocks = asset_class is AssetClass.STOCKS
     size = _shares if stocks else _amount
 

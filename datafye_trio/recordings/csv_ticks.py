@@ -64,21 +64,29 @@ _UNREADABLE: Final = (OSError, EOFError, zlib.error, UnicodeDecodeError)
 
 @attrs.frozen
 class TickFormat:
-    """How files are written: their own name (in lower case) for columns of ours, and the unit of their times."""
+    """How files are written: their own name (in lower case) for columns of ours, and the unit of their times.
+
+    `symbol` is what is traded in files without such a column.
+    """
 
     columns: Mapping[str, str] = attrs.Factory(dict)
     time: str = "ns"
+    symbol: str | None = None
 
 
 @attrs.frozen
 class TickFile:
-    """A file of trades or of quotes: the columns by our names, the unit of its times, and its header as it stands."""
+    """A file of trades or of quotes: the columns by our names, the unit of its times, and its header as it stands.
+
+    `symbol` is what is traded in it, where no column says so.
+    """
 
     path: Path
     channel: Channel
     columns: tuple[str, ...]
     time: str = "ns"
     header: tuple[str, ...] = attrs.field(default=(), eq=False)
+    symbol: str | None = None
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -185,11 +193,11 @@ def _inspect(path: Path, form: TickFormat) -> TickFile | None:
         return None
     if len(present) < len(columns):
         raise SourceError(f"{path}, line 1: a column occurs twice")
-    if "symbol" not in present:
-        raise SourceError(f"{path}, line 1: there is no column symbol")
+    if "symbol" not in present and form.symbol is None:
+        raise SourceError(f"{path}, line 1: there is no column symbol (for such files, import has --symbol NAME)")
     if present.isdisjoint(TIME_COLUMNS):
         raise SourceError(f"{path}, line 1: there is no column of times, neither ts_ns nor recv_ns")
-    return TickFile(path, channel, columns, form.time, header)
+    return TickFile(path, channel, columns, form.time, header, None if "symbol" in present else form.symbol)
 
 
 def _renamed(names: tuple[str, ...], ours: Mapping[str, str]) -> tuple[str, ...]:
@@ -220,7 +228,7 @@ def read_ticks(file: TickFile, asset_class: AssetClass, key: str, watch: Watch |
 
 def _events(text: TextIO, file: TickFile, asset_class: AssetClass, key: str, watch: Watch | None) -> Generator[Timed]:
     time_of = TIME_UNITS[file.time]
-    parse = row_parser(file.channel, file.columns, asset_class, time_of)
+    parse = row_parser(file.channel, file.columns, asset_class, time_of, file.symbol)
     key_at = file.columns.index(key)
     width = len(file.columns)
     rows = csv.reader(text, strict=True)

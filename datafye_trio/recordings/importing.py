@@ -16,6 +16,7 @@ import attrs
 
 from datafye_trio.errors import ConfigurationError, RecordingError, SourceError
 from datafye_trio.model import AssetClass, Channel, Timed, Trade
+from datafye_trio.protocol.names import normalise_symbol
 from datafye_trio.recordings.base import Selection
 from datafye_trio.recordings.csv_ticks import (
     COLUMN_MEANINGS,
@@ -49,9 +50,10 @@ class ImportConfig:
         columns: their column for each of our names that is another one there.
         time: the unit of their times: `ns`, `us`, `ms`, `s` or `iso`.
         append: write although the recording has rows of these channels already.
+        symbol: what is traded in files without a column that says so.
 
     Raises:
-        ConfigurationError: a name that is none of ours, or a column of theirs that is given twice.
+        ConfigurationError: a name that is none of ours, a column of theirs that is given twice, or no symbol.
     """
 
     paths: tuple[Path, ...]
@@ -61,6 +63,7 @@ class ImportConfig:
     columns: Mapping[str, str] = attrs.Factory(dict)
     time: str = "ns"
     append: bool = False
+    symbol: str | None = None
 
     @asset_class.default
     def _default_asset_class(self) -> AssetClass:
@@ -72,6 +75,11 @@ class ImportConfig:
         theirs = list(self.columns.values())
         if twice := [name for name in theirs if theirs.count(name) > 1]:
             raise ConfigurationError(f"column {twice[0]!r} stands for two of ours")
+        if self.symbol is not None:
+            try:
+                normalise_symbol(self.symbol, self.asset_class)
+            except ValueError as error:
+                raise ConfigurationError(str(error)) from None
 
 
 @attrs.frozen
@@ -127,7 +135,7 @@ class TickImport:
     def __init__(self, config: ImportConfig) -> None:
         self._config = config
         theirs = {ours: name.strip().lower() for ours, name in config.columns.items()}
-        self.files: Final = find_tick_files(config.paths, TickFormat(theirs, config.time))
+        self.files: Final = find_tick_files(config.paths, TickFormat(theirs, config.time, config.symbol))
         for ours, name in theirs.items():
             if not any(name in file.header for file in self.files):
                 raise ConfigurationError(f"no file has a column {name!r}, which is to be {ours}")

@@ -73,6 +73,18 @@ def test_columns_and_times_are_mapped(write: Write, to: Path) -> None:
     assert work.ignored == ("recv_ns", "side")
 
 
+def test_files_without_a_symbol_are_told_what_is_traded(write: Write, to: Path) -> None:
+    trades = write("t.csv", "ts_ns,price,size\n5,1.5,2\n")
+    quotes = write("q.csv", "symbol,ts_ns,bid_price,bid_size,ask_price,ask_size\nETHUSD,6,1,1,2,1\n")
+    run(to, trades, quotes, dataset="Crypto", symbol="btc-usd")
+    assert [event.symbol for _, event in read(to, dataset="Crypto")] == ["BTCUSD", "ETHUSD"]
+
+
+def test_what_is_traded_must_be_a_symbol(write: Write, to: Path) -> None:
+    with pytest.raises(ConfigurationError, match="'B C' is no symbol"):
+        run(to, write("t.csv", HEADER), symbol="B C")
+
+
 @pytest.mark.parametrize(
     ("columns", "text"),
     [
