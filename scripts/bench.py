@@ -1,8 +1,11 @@
-"""Benchmarks of the server: `scripts/bench fanout`.
+"""Benchmarks: `scripts/bench fanout` and `scripts/bench aggregate`.
 
 fanout: one topic, quotes of about 190 bytes, 100 clients in one other process, as fast as possible, through
 `open_server` with its default settings (seq, ring and outbox on). Every frame is counted, and the last `seq` is checked
 at each client: a round in which anything is missing is an error, not a number.
+
+aggregate: bars of four frequencies at once out of the trades of 1,000 symbols, in turns with polars' `group_by_dynamic`
+on the same trades. First both must make the same bars: prices and counts exactly, volumes to 1e-9.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -94,24 +98,60 @@ async def _fanout(clients: int, count: int, rounds: int) -> dict[str, object]:
 
 def main() -> int:
     """Run a benchmark and print its table, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmark", choices=["fanout"])
-    parser.add_argument("--clients", type=int, default=100)
-    parser.add_argument("--messages", type=int, default=60_000, help="messages of the topic in a round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    given = parser.parse_args()
+    given = _parser().parse_args()
     machine = f"Python {platform.python_version()}, {platform.machine()}, {_cores()} cores"
+    result, table = given.run(given, machine)
+    print(json.dumps(result | {"machine": machine}) if given.json else table)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    benchmarks = parser.add_subparsers(metavar="BENCHMARK", required=True)
+    fanout = benchmarks.add_parser("fanout", help="messages a second from one topic to many clients")
+    fanout.add_argument("--clients", type=_count, default=100)
+    fanout.add_argument("--messages", type=_count, default=60_000, help="messages of the topic in a round")
+    fanout.set_defaults(run=_run_fanout)
+    aggregate = benchmarks.add_parser("aggregate", help="trades a second through bars of four frequencies")
+    aggregate.add_argument("--symbols", type=_count, default=1_000)
+    aggregate.add_argument("--trades", type=_count, default=1_000_000, help="trades of a round")
+    aggregate.set_defaults(run=_run_aggregate)
+    for benchmark in (fanout, aggregate):
+        benchmark.add_argument("--rounds", type=_count, default=5)
+        benchmark.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+def _run_fanout(given: argparse.Namespace, machine: str) -> tuple[dict[str, object], str]:
     print(f"{machine}; {given.clients} clients, {given.messages:,} messages a round", file=sys.stderr)
     result = trio.run(partial(_fanout, given.clients, given.messages, given.rounds))
-    if given.json:
-        print(json.dumps(result | {"machine": machine}))
-    else:
-        print(
-            f"fanout: {result['median']:,.0f} messages/s to {given.clients} clients (median of {given.rounds}; "
-            f"{result['lowest']:,.0f} to {result['highest']:,.0f}), {result['frame_bytes']} bytes a frame"
-        )
-    return 0
+    return result, (
+        f"fanout: {result['median']:,.0f} messages/s to {given.clients} clients (median of {given.rounds}; "
+        f"{result['lowest']:,.0f} to {result['highest']:,.0f}), {result['frame_bytes']} bytes a frame"
+    )
+
+
+def _run_aggregate(given: argparse.Namespace, machine: str) -> tuple[dict[str, object], str]:
+    # Polars is wanted by this benchmark alone.
+    from bench_aggregate import AggregateSettings, run
+
+    print(f"{machine}; {given.symbols:,} symbols, {given.trades:,} trades a round", file=sys.stderr)
+    result = run(AggregateSettings(given.symbols, given.trades, given.rounds))
+    lines = [f"aggregate: {result['bars']:,} bars of {given.trades:,} trades (median of {given.rounds} rounds, span)"]
+    for name in ("ours", "polars"):
+        rate: Any = result[name]
+        lines.append(f"  {name:7}{rate['median']:12,.0f} trades/s ({rate['lowest']:,.0f} to {rate['highest']:,.0f})")
+    ratio: Any = result["ratio"]
+    lines.append(f"  ratio  {ratio['median']:12.3f}          ({ratio['lowest']:.3f} to {ratio['highest']:.3f})")
+    return result, "\n".join(lines)
 
 
 def _cores() -> float:
