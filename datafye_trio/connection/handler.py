@@ -27,7 +27,6 @@ from datafye_trio.protocol import (
     Request,
     Session,
     Start,
-    Stop,
     Subscribe,
     Unsubscribe,
     find_id,
@@ -121,7 +120,7 @@ class Handler:
                 return self.streams.start(request, ignored)
             case More():
                 self.streams.more(request)
-            case Stop():
+            case _:
                 self.streams.stop(request)
         return ()
 

@@ -27,6 +27,7 @@ __all__ = ["RecordedHistory", "SyntheticHistory"]
 
 log = get_logger("source")
 
+_FOR_EVER: Final = 2**63
 _ROWS: Final = 512
 """Rows that are read at once: some five milliseconds' worth."""
 
@@ -76,11 +77,11 @@ class RecordedHistory:
     """The stored data of a recording.
 
     Ticks are chosen by when they happened and come in the recording's own order, in which a late report stands where
-    it came in. All rows of the channel are read, whatever the range: a recording is in order of its own time, which
-    may be any distance from the exchange's (that of a recorded replay, say), and so tells nothing of where a range
-    lies. Nor are symbols left to the recording to choose: the search for a rare one would hold up everybody.
-    Bars are folded where there are trades, else they are those that were recorded. `symbols` is what the dataset
-    offers of it, None is all.
+    it came in. A recording is in order of its own time, which may be any distance from the exchange's (that of a
+    recorded replay, say): only what is known to hold nothing of the range is passed over (`Selection.happened`), all
+    other rows are read. Symbols are not left to the recording to choose: the search for a rare one would hold up
+    everybody. Bars are folded where there are trades, else they are those that were recorded. `symbols` is what the
+    dataset offers of it, None is all.
     """
 
     def __init__(
@@ -113,11 +114,11 @@ class RecordedHistory:
         if Channel.TRADES in self._recording.channels:
             yield from self._folded(query, query.frequency, bars)
         else:
-            yield from self._recorded(bars)
+            yield from self._recorded(query, bars)
 
     def _ticks(self, query: HistoryQuery) -> Generator[list[Event]]:
         symbols = None if query.symbols is None else frozenset(query.symbols)
-        with closing(self._batches(query.channel)) as batches:
+        with closing(self._batches(query.channel, (query.start, query.end))) as batches:
             for batch in batches:
                 yield [
                     event
@@ -134,22 +135,27 @@ class RecordedHistory:
         wanted = tuple({*found.all_frequencies(), frequency})
         folding = attrs.evolve(found, frequencies=wanted, sma=None, ema=None)
         first, end = _whole_spans(query, frequency, self._recording.asset_class)
-        with closing(self._batches(Channel.TRADES)) as batches:
+        # Without an end: the trades behind it move the clock, and stop the reading soon.
+        with closing(self._batches(Channel.TRADES, (first, _FOR_EVER))) as batches:
             yield from _fold(_between(batches, first, end + found.lateness * 1e9), folding, bars)
 
-    def _recorded(self, bars: _Bars) -> Generator[list[Bar]]:
+    def _recorded(self, query: HistoryQuery, bars: _Bars) -> Generator[list[Bar]]:
         lateness = self._aggregation.lateness * 1e9
         newest = -inf
-        with closing(self._batches(Channel.AGGREGATES)) as batches:
-            for batch in batches:
-                found = [event for event in batch if type(event) is Bar and event.final]
-                bars.take(found)
-                newest = max([newest, *(bar.start for bar in found)])
-                yield from bars.release(newest - lateness)
+        with closing(self._batches(Channel.AGGREGATES, (query.start, query.end))) as batches:
+            try:
+                for batch in batches:
+                    found = [event for event in batch if type(event) is Bar and event.final]
+                    bars.take(found)
+                    newest = max([newest, *(bar.start for bar in found)])
+                    yield from bars.release(newest - lateness)
+            except SourceError:
+                yield from bars.release(inf)
+                raise
         yield from bars.release(inf)
 
-    def _batches(self, channel: Channel) -> Generator[list[Event]]:
-        with closing(self._recording.read(Selection(frozenset({channel})))) as rows:
+    def _batches(self, channel: Channel, happened: tuple[int, int]) -> Generator[list[Event]]:
+        with closing(self._recording.read(Selection(frozenset({channel}), happened=happened))) as rows:
             while True:
                 batch: list[Event] = []
                 try:
@@ -219,11 +225,11 @@ def _whole_spans(query: HistoryQuery, frequency: Frequency, asset_class: AssetCl
     return (query.start if start == query.start else end), span_of(query.end - 1, frequency, asset_class)[1]
 
 
-def _between(batches: Iterable[Sequence[Event]], first: int, stop: float) -> Iterator[list[Event]]:
+def _between(batches: Iterable[Sequence[Event]], first: int, stop: float) -> Iterator[Sequence[Event]]:
     """Trades from a time on, up to one so far beyond the end that whatever comes after it is too late to count."""
     for batch in batches:
         trades = [event for event in batch if type(event) is Trade and event.exchange_timestamp >= first]
-        yield list(trades)
+        yield trades
         if any(trade.exchange_timestamp >= stop for trade in trades):
             return
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import chain, count, dropwhile, takewhile
+from itertools import chain, dropwhile, takewhile
 from math import ceil, inf, sqrt
 from random import Random
 from struct import unpack
@@ -160,15 +160,15 @@ class SyntheticMarket:
         Empty blocks come too: each costs its slots, some milliseconds at most, whatever is chosen.
         """
         first, stop = self._slot_at(start), inf if end is None else self._slot_at(end)
-        for number in count(first // self._slots):
-            if max(first, number * self._slots) >= stop:
-                return
+        number = first // self._slots
+        while max(first, number * self._slots) < stop:
             block: Iterator[Timed] = chain.from_iterable(self._stretches(number, choice))
             if number * self._slots < first:
                 block = dropwhile(lambda timed: timed[0] < start, block)
             if (number + 1) * self._slots > stop:
                 block = takewhile(lambda timed: end is None or timed[0] < end, block)
             yield block
+            number += 1
 
     def _slot_at(self, time: int) -> int:
         """The first slot at or after a time."""
