@@ -114,7 +114,8 @@ class WatchFlags:
     channels: Annotated[
         tuple[str, ...],
         Parameter(
-            help="Channels, comma-separated: quotes, trades. By default what the path is for.",
+            help="Channels, comma-separated: quotes, trades, aggregates, sma, ema. By default what the path is for, else "
+            "quotes and trades.",
             negative="",
             show_default=False,
         ),
@@ -128,6 +129,12 @@ class WatchFlags:
         ),
     ] = ("*",)
     dataset: Annotated[str | None, Parameter(help="Dataset; by default the server's first.")] = None
+    frequency: Annotated[
+        str | None, Parameter(help="Of bars and indicators: Second, Minute (default), Hour or Day.")
+    ] = None
+    running: Annotated[bool, Parameter(help="Bars that are still forming, too.", negative="", show_default=False)] = (
+        False
+    )
     seconds: Annotated[float | None, Parameter(help="End after this time.")] = None
     json: Annotated[
         bool,

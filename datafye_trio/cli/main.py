@@ -54,6 +54,7 @@ Examples:
   datafye-trio watch
       a live table of all symbols of ws://localhost:8080/datafye-ws/v1
   datafye-trio watch --symbols AAPL,MSFT --channels quotes
+  datafye-trio watch --channels bars --frequency Second --running
   datafye-trio watch --json --seconds 10 > events.jsonl
   datafye-trio watch wss://data.example.com/datafye-ws/v1 --dataset SIP
 

@@ -100,7 +100,14 @@ def _request(url: str, flags: WatchFlags) -> Subscribe:
     endpoint = find_endpoint(urlsplit(url).path)
     if not channels and (endpoint is None or endpoint.channel is None):
         channels = ("quotes", "trades")
-    return Subscribe(symbols=_split(flags.symbols), channels=channels or None, id=_ID, dataset=flags.dataset)
+    return Subscribe(
+        symbols=_split(flags.symbols),
+        channels=channels or None,
+        id=_ID,
+        dataset=flags.dataset,
+        frequency=flags.frequency,
+        running=flags.running or None,
+    )
 
 
 def _split(texts: tuple[str, ...]) -> tuple[str, ...]:

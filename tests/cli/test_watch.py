@@ -67,6 +67,19 @@ async def test_it_asks_for_what_it_was_told(watch: Watch) -> None:
     assert [event["type"] for event in watch.events] == ["trade"]
 
 
+async def test_bars_of_a_frequency_and_those_that_are_still_forming(watch: Watch) -> None:
+    async with server() as one, trio.open_nursery() as nursery:
+        flags = {"channels": ("bars",), "symbols": ("AAPL",), "frequency": "1s", "running": True}
+        nursery.start_soon(lambda: watch.run(one.url, **flags))
+        await subscribed(one, 1)
+        await one.publish([trade("AAPL", 1), trade("AAPL", 2), trade("AAPL", 10**9)])
+        await watch.lines(4)
+        signal.raise_signal(signal.SIGTERM)
+    assert [(event["frequency"], event["final"], event["count"]) for event in watch.events] == [
+        ("Second", False, 1), ("Second", False, 2), ("Second", True, 2), ("Second", False, 1),
+    ]  # fmt: skip
+
+
 async def test_a_path_for_one_channel_is_not_asked_for_two(watch: Watch) -> None:
     async with server() as one, trio.open_nursery() as nursery:
         nursery.start_soon(watch.run, one.url + "/stocks/live/quotes")

@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from datafye_trio import Program, Server, ServerConfig, open_server
+from datafye_trio import Aggregation, Program, Server, ServerConfig, every_trade, open_server
 from datafye_trio.cli.flags import WatchFlags
 from datafye_trio.cli.watch import run
 
@@ -22,7 +22,8 @@ WAIT = 30
 @asynccontextmanager
 async def server(**settings: object) -> AsyncIterator[Server]:
     with trio.fail_after(WAIT):
-        async with open_server(ServerConfig(port=0, **settings), [Program(symbols=frozenset({"AAPL", "MSFT"}))]) as one:
+        source = Program(symbols=frozenset({"AAPL", "MSFT"}), aggregation=Aggregation(every_trade))
+        async with open_server(ServerConfig(port=0, **settings), [source]) as one:
             yield one
 
 
