@@ -114,8 +114,8 @@ class WatchFlags:
     channels: Annotated[
         tuple[str, ...],
         Parameter(
-            help="Channels, comma-separated: quotes, trades, aggregates, sma, ema. By default what the path is for, else "
-            "quotes and trades.",
+            help="Channels, comma-separated: quotes, trades, aggregates, sma, ema. By default what the path is for, "
+            "else quotes and trades.",
             negative="",
             show_default=False,
         ),
