@@ -36,12 +36,15 @@ Batch: TypeAlias = "tuple[Dataset, Sequence[Event] | Mark]"
 
 @attrs.frozen
 class BrokerConfig:
-    """Limits of a broker. `memory` bounds the bytes of all outboxes and rings together."""
+    """Limits of a broker. `memory` bounds the bytes of all outboxes and rings together, `max_streams` the streams of
+    stored data of all connections.
+    """
 
     outbox: OutboxLimits = OutboxLimits()
     ring: RingLimits = RingLimits()
     memory: int = 2 * 2**30
     max_topics: int = 200_000
+    max_streams: int = 256
 
 
 class Broker:
@@ -71,6 +74,11 @@ class Broker:
         self.datasets: dict[str, Dataset] = {}
         self.store = RingStore(config.ring, trio.current_time())
         self.budget = Budget(max(0, config.memory - config.ring.bytes))
+        self.streams = 0
+        """Streams of stored data under way, on all connections."""
+        self.reading = trio.Lock()
+        """Held for each step of such a stream. The lock is fair, so they take turns, and whoever is served live waits
+        for one step of a few milliseconds; without it, each would take a step in every round of the scheduler."""
         self._new_epoch = new_epoch
         self._subscribers: set[Subscriber] = set()
         self._send, self._receive = trio.open_memory_channel[Batch](_QUEUE_BATCHES)

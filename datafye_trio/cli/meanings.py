@@ -14,6 +14,7 @@ MEANINGS: Final = {
     "timestamp_unit": "Unit of all timestamps on the wire: ns, us or ms.",
     "memory": "Bytes that all outboxes and rings may take together.",
     "max_topics": "Topics that the server keeps, over all datasets.",
+    "max_streams": "Streams of stored data at once, over all connections; each costs some 3 MB.",
     "handshake_seconds": "Seconds for TLS and the HTTP request together.",
     "close_seconds": "Seconds for a close handshake, then the connection is reset.",
     "drain_seconds": "Seconds that clients get at shutdown to read what waits for them.",

@@ -48,6 +48,7 @@ class Outlet:
         self.answers = answers
         self.outbox = subscriber.outbox
         self.turn = trio.Lock()  # fair: first come, first served
+        self.reading = broker.reading
         self._broker = broker
         self._encoding = subscriber.encoding
 
@@ -112,7 +113,10 @@ class Stream:
 
     async def _send(self, batches: Iterator[Sequence[Event]]) -> None:
         pace = None if self.order.rate is None else StreamPace(self.order.rate)
-        for batch in batches:
+        while True:
+            async with self._outlet.reading:
+                if (batch := next(batches, None)) is None:
+                    break
             place = 0
             while place < len(batch):
                 allowed = await self._wait_granted()
@@ -120,12 +124,11 @@ class Stream:
                     allowed = min(allowed, await pace.wait_due())
                 async with self._outlet.turn:
                     await self._outlet.outbox.wait_room()
-                    sent = self._put(batch, place, allowed)
+                    async with self._outlet.reading:
+                        sent = self._put(batch, place, allowed)
                 place += sent
                 if pace is not None:
                     pace.sent(sent)
-            if not batch:
-                await trio.lowlevel.checkpoint()
         self._end("complete")
 
     async def _wait_granted(self) -> int:

@@ -52,12 +52,18 @@ class Streams:
                 ErrorCode.SUBSCRIPTION_LIMIT,
                 f"{self._limits.streams} streams may run at once on a connection: wait for one to end, or stop one",
             )
+        if self._broker.streams >= self._broker.config.max_streams:
+            raise RequestError(
+                ErrorCode.RATE_LIMITED,
+                f"{self._broker.streams} streams run on this server, the most at once (max_streams): try again later",
+            )
         stored = find_stored(self._broker, request, self._endpoint, self._limits.symbols)
         name = request.id if request.id is not None else next(name for name in self._names if name not in self._running)
         order = StreamOrder(name, request.id, stored, request.rate, request.window, ignored)
         self._running[name] = stream = Stream(order, self._outlet, self._forget)
         assert self.nursery is not None  # noqa: S101 -- for the type checker: set before anything is read
-        self.nursery.start_soon(stream.run)
+        self._broker.streams += 1
+        self.nursery.start_soon(self._run, stream)
         return stored.refusals
 
     def more(self, request: More) -> None:
@@ -88,6 +94,12 @@ class Streams:
         """The connection ends: end every stream without a word."""
         for stream in self._running.values():
             stream.cancel()
+
+    async def _run(self, stream: Stream) -> None:
+        try:
+            await stream.run()
+        finally:
+            self._broker.streams -= 1
 
     def _find(self, name: str | int) -> Stream:
         if (found := self._running.get(name)) is None:

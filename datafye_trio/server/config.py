@@ -96,6 +96,7 @@ class ServerConfig:
     connections: ConnectionLimits = ConnectionLimits()
     memory: int = 2 * 2**30
     max_topics: int = 200_000
+    max_streams: int = 256
     handshake_seconds: float = 5.0
     close_seconds: float = 2.0
     drain_seconds: float = 5.0
@@ -121,7 +122,7 @@ class ServerConfig:
 
     def broker(self) -> BrokerConfig:
         """The broker's part."""
-        return BrokerConfig(self.outbox, self.ring, self.memory, self.max_topics)
+        return BrokerConfig(self.outbox, self.ring, self.memory, self.max_topics, self.max_streams)
 
     def connection(self) -> ConnectionConfig:
         """One connection's part."""

@@ -1,0 +1,56 @@
+"""What streams of stored data share over all connections: their number, and the turns that they take."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+import trio
+from connection.kit import BASE
+from connection.stored import HistoryPeer, Stored, history_client, trades
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from datafye_trio import ServerConfig
+from datafye_trio.model import Event
+from datafye_trio.sources import HistoryQuery
+
+
+async def test_so_many_streams_at_once_on_the_whole_server(autojump_clock: MockClock) -> None:
+    async with history_client(Stored(trades(2)), config=ServerConfig(max_streams=2)) as peer:
+        other = await HistoryPeer.connect(peer.server, f"{BASE}/stocks/history")
+        await other.message()
+        await peer.start(id="a", window=1)
+        await peer.start(id="b", window=1)
+        await peer.messages(4)
+        await other.start(id="c")
+        refusal = await other.message()
+        assert (refusal["code"], refusal["retryable"], refusal["id"]) == ("RATE_LIMITED", True, "c")
+        await peer.close()
+        await wait_all_tasks_blocked()
+        assert peer.server._broker.streams == 0
+        assert (await other.whole(id="c"))[-1]["count"] == 2
+
+
+class Busy(Stored):
+    """Stored data in which nothing is ever found: nothing holds its streams up but their turns."""
+
+    steps = 0
+
+    def read(self, query: HistoryQuery) -> Generator[Sequence[Event]]:
+        while True:
+            self.steps += 1
+            yield []
+
+
+async def test_streams_take_turns_so_that_others_wait_for_one_step_however_many_there_are() -> None:
+    source = Busy(trades(0))
+    async with history_client(source) as peer:
+        for name in range(20):
+            await peer.start(id=name)
+        while peer.server._broker.streams < 20:
+            await trio.lowlevel.checkpoint()
+        before = source.steps
+        for _ in range(200):
+            await trio.lowlevel.checkpoint()
+        assert 50 < source.steps - before < 250
+        await peer.send(action="stop")
+        assert {message["type"] for message in await peer.messages(40)} == {"stream_start", "stream_end"}
