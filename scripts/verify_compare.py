@@ -5,6 +5,9 @@ fields. Of one in whose span the trades begin or end, we hold a part only: if it
 more than that: a part has a smaller volume, no higher high, no lower low, and the very open or close of the side that
 is not cut off. What does not even agree so far is a difference. A bar before or after all trades is outside.
 
+A frequency that we do not offer, such as 15s or 4h, is folded from our bars of the next shorter one. Where trades came
+out of order across two of those, its open and close go by the order of the bars, not by that of the trades.
+
 Equal means equal: the floats that are written are the floats that we sent. One exception is counted and told: a volume
 that is written with a float's full digits is a sum of floats, and ours, which is exact, may differ by their rounding.
 """
