@@ -24,6 +24,8 @@ _LARGEST: Final = 1e7
 """Below it, a number with eight decimals has at most 15 digits."""
 _EVERYTHING: Final = Updates.EVERYTHING
 _NEVER: Final = 2**63
+_LARGEST_INTEGER: Final = 2**63 * _UNITS
+"""Beyond it no integer fits the wire, and a volume is a float: nobody trades so much, but a feed may say so."""
 
 
 def exact(value: float) -> Exact:
@@ -66,18 +68,19 @@ class Accumulator:
     def add(self, order: int, price: float, size: float, updates: Updates) -> None:
         """Take in a trade. `order` rises from one trade of the feed to the next."""
         self.count += 1
-        if updates is _EVERYTHING or Updates.VOLUME in updates:
+        every = updates is _EVERYTHING
+        if every or Updates.VOLUME in updates:
             volume = exact(size)
             self._volume += volume
             self._notional += volume * exact(price)
             if type(size) is not int:
                 self._whole = False
-        if updates is _EVERYTHING or Updates.HIGH_LOW in updates:
+        if every or Updates.HIGH_LOW in updates:
             if self._high is None or price > self._high:
                 self._high = price
             if self._low is None or price < self._low:
                 self._low = price
-        if updates is _EVERYTHING or Updates.OPEN_CLOSE in updates:
+        if every or Updates.OPEN_CLOSE in updates:
             if order < self._open_order:
                 self._open, self._open_order = price, order
             if order > self._close_order:
@@ -120,14 +123,14 @@ class Accumulator:
         volume = self._volume
         return Bar(
             symbol,
-            frequency.value,
+            str(frequency),  # in C; `value` is a property in Python, and takes as long as the rest of the bar
             self.start,
             self._open,
             self._high,
             self._low,
             self._close,
             # Divisions of integers and of fractions are rounded once, to the nearest float.
-            int(volume // _UNITS) if self._whole else float(volume / _UNITS),
+            int(volume // _UNITS) if self._whole and volume < _LARGEST_INTEGER else float(volume / _UNITS),
             self.count,
             float(self._notional / (volume * _UNITS)) if volume else None,
             final,

@@ -3,6 +3,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,3 +88,10 @@ def test_a_trade_changes_what_its_rule_lets_it_change(updates: Updates, bar: Bar
 
 def test_no_volume_has_no_average_price() -> None:
     assert bar_of(accumulate([(5.0, 0, Updates.EVERYTHING)])).vwap is None
+
+
+@pytest.mark.parametrize(("size", "volume"), [(2**61, 3 * 2**61), (2**62, 3 * 2.0**62), (2**63 - 1, 3 * 2.0**63)])
+def test_a_volume_beyond_the_integers_of_the_wire_is_a_float(size: int, volume: float) -> None:
+    found = bar_of(accumulate([(1.0, size, Updates.EVERYTHING)] * 3)).volume
+    assert (found, type(found)) == (volume, type(volume))
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(found)) == found
