@@ -34,8 +34,9 @@ class _Level:
         self.frequency = frequency
         self.start = self.end = _BEFORE_ALL
         self.open: dict[str, Accumulator] = {}
-        self.finished: dict[tuple[str, int], Accumulator] = {}
-        self._expiry: deque[tuple[str, int]] = deque()
+        self.finished: dict[int, dict[str, Accumulator]] = {}
+        """By start of the span, then by symbol."""
+        self._expiry: deque[tuple[int, int]] = deque()
 
     def at(self, symbol: str) -> Accumulator:
         """The open bar of a symbol."""
@@ -43,16 +44,24 @@ class _Level:
             found = self.open[symbol] = Accumulator(self.start, self.end)
         return found
 
-    def keep(self, symbol: str, finished: Accumulator) -> None:
-        """Keep a finished bar for corrections."""
-        key = symbol, finished.start
-        self.finished[key] = finished
-        self._expiry.append(key)
+    def close(self) -> dict[str, Accumulator]:
+        """Hand over the open bars, and keep them for corrections."""
+        closed, self.open = self.open, {}
+        if closed:
+            self.span(self.start, self.end).update(closed)
+        return closed
+
+    def span(self, start: int, end: int) -> dict[str, Accumulator]:
+        """The finished bars of a span, to look into and to add to."""
+        if (found := self.finished.get(start)) is None:
+            found = self.finished[start] = {}
+            self._expiry.append((start, end))
+        return found
 
     def forget(self, horizon: float) -> None:
         """Let go of bars whose span ended before a time: no trade that is not too late belongs to them."""
-        while self._expiry and self.finished[self._expiry[0]].end <= horizon:
-            del self.finished[self._expiry.popleft()]
+        while self._expiry and self._expiry[0][1] <= horizon:
+            del self.finished[self._expiry.popleft()[0]]
 
 
 class Aggregator:
@@ -82,7 +91,8 @@ class Aggregator:
         """Take in a trade; returns the bars that it finishes, lower frequencies first, and those that it corrects."""
         self._order += 1
         time = trade.exchange_timestamp
-        self.clock = max(self.clock, time)
+        if time > self.clock:
+            self.clock = time
         base = self._levels[0]
         finished = self._finish(time) if time >= base.end else []
         updates = self._rule(trade)
@@ -128,14 +138,11 @@ class Aggregator:
     def _close(self, place: int) -> list[Bar]:
         level = self._levels[place]
         above = self._levels[place + 1] if place + 1 < len(self._levels) else None
-        bars = []
-        for symbol, found in level.open.items():
-            bars.append(found.bar(symbol, level.frequency))
-            level.keep(symbol, found)
-            if above is not None:
+        closed = level.close()
+        if above is not None:
+            for symbol, found in closed.items():
                 above.at(symbol).merge(found)
-        level.open = {}
-        return bars
+        return [found.bar(symbol, level.frequency) for symbol, found in closed.items()]
 
     def _correct(self, trade: Trade, updates: Updates) -> list[Bar]:
         """A trade behind the current span of the lowest frequency: into what is open, and into what was finished."""
@@ -150,9 +157,9 @@ class Aggregator:
                 level.at(symbol).add(self._order, trade.price, trade.size, updates)
                 break
             start, end = span_of(time, level.frequency, self._asset_class)
-            if (found := level.finished.get((symbol, start))) is None:
-                found = Accumulator(start, end)
-                level.keep(symbol, found)
+            finished = level.span(start, end)
+            if (found := finished.get(symbol)) is None:
+                found = finished[symbol] = Accumulator(start, end)
             else:
                 found.revision = (found.revision or 0) + 1
             found.add(self._order, trade.price, trade.size, updates)
