@@ -33,21 +33,27 @@ async def test_so_many_streams_at_once_on_the_whole_server(autojump_clock: MockC
 class Busy(Stored):
     """Stored data in which nothing is ever found: nothing holds its streams up but their turns."""
 
-    steps = 0
+    def __init__(self, streams: int) -> None:
+        super().__init__(trades(0))
+        self.steps = 0
+        self.all_read = trio.Event()
+        self._streams = streams
 
     def read(self, query: HistoryQuery) -> Generator[Sequence[Event]]:
+        self.open += 1
+        if self.open == self._streams:
+            self.all_read.set()
         while True:
             self.steps += 1
             yield []
 
 
 async def test_streams_take_turns_so_that_others_wait_for_one_step_however_many_there_are() -> None:
-    source = Busy(trades(0))
+    source = Busy(20)
     async with history_client(source) as peer:
         for name in range(20):
             await peer.start(id=name)
-        while peer.server._broker.streams < 20:
-            await trio.lowlevel.checkpoint()
+        await source.all_read.wait()
         before = source.steps
         for _ in range(200):
             await trio.lowlevel.checkpoint()
