@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 import trio
@@ -195,8 +195,8 @@ class Broker:
         """The frame of a topic's latest data message, sent once more; None if there is none."""
         if topic.latest is None:
             return None
-        fields = self.codec.data_dict(topic.latest, topic.board.dataset, topic.board.asset_class, topic.seq)
-        return self.frame(self.codec.write(fields | {"snapshot": True}, encoding), encoding)
+        fields = self._fields(topic, topic.latest, topic.seq) | {"snapshot": True}
+        return self.frame(self.codec.write(fields, encoding), encoding)
 
     async def _fan_out(self, first: Batch) -> None:
         """One pass: takes all that has arrived, up to `BATCH` events."""
@@ -228,14 +228,18 @@ class Broker:
             await trio.lowlevel.checkpoint()
 
     def _encode(self, topic: Topic, event: Event, seq: int, encoding: Encoding) -> bytes:
+        return self.frame(self.codec.write(self._fields(topic, event, seq), encoding), encoding)
+
+    def _fields(self, topic: Topic, event: Event, seq: int) -> dict[str, Any]:
         board = topic.board
-        return self.frame(
-            self.codec.write(self.codec.data_dict(event, board.dataset, board.asset_class, seq), encoding), encoding
-        )
+        fields = self.codec.data_dict(event, board.dataset, board.asset_class, seq)
+        if board.key.running:
+            # Final bars go out on both topics: with two numberings, nobody could tell which is which.
+            fields["running"] = True
+        return fields
 
     def _render(self, topic: Topic, slot: Slot, encoding: Encoding) -> bytes:
-        board = topic.board
-        fields = self.codec.data_dict(slot.event, board.dataset, board.asset_class, slot.seq)
+        fields = self._fields(topic, slot.event, slot.seq)
         if slot.skipped:
             fields["conflated"] = slot.skipped
         return self.frame(self.codec.write(fields, encoding), encoding)

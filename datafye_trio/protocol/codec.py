@@ -125,6 +125,7 @@ def _decode_data(fields: dict[str, Any], cls: type[Event]) -> Data:
         stream=_typed(fields, "stream", str, int, NoneType),
         snapshot=_typed(fields, "snapshot", bool, NoneType) or False,
         conflated=_typed(fields, "conflated", int, NoneType),
+        running=_typed(fields, "running", bool, NoneType) or False,
     )
 
 

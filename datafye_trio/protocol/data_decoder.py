@@ -35,6 +35,7 @@ _ENVELOPE: Final[list[tuple[str, Any] | tuple[str, Any, Any]]] = [
     ("envelope_stream", str | _INTEGER | None, None),
     ("envelope_snapshot", bool | None, None),
     ("envelope_conflated", _COUNT | None, None),
+    ("envelope_running", bool | None, None),
 ]
 """Prefixed, so that no field of an event can have the same name."""
 _ENVELOPE_NAMES: Final = {
@@ -44,6 +45,7 @@ _ENVELOPE_NAMES: Final = {
     "envelope_stream": "stream",
     "envelope_snapshot": "snapshot",
     "envelope_conflated": "conflated",
+    "envelope_running": "running",
 }
 
 
@@ -70,6 +72,7 @@ class DataDecoder:
             found.envelope_stream,
             found.envelope_snapshot is True,
             found.envelope_conflated,
+            found.envelope_running is True,
         )
 
     def _scale(self, event: Event) -> bool:

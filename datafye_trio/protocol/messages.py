@@ -171,7 +171,10 @@ class StreamError:
 
 @attrs.frozen
 class Data:
-    """An event in its envelope, as a client reads it. Live data has a `seq`, stored data a `stream`."""
+    """An event in its envelope, as a client reads it. Live data has a `seq`, stored data a `stream`.
+
+    `running` is whether a bar came on the topic of running bars, final ones included.
+    """
 
     event: Event
     dataset: str
@@ -180,6 +183,7 @@ class Data:
     stream: str | int | None = None
     snapshot: bool = False
     conflated: int | None = None
+    running: bool = False
 
 
 Message: TypeAlias = (

@@ -123,6 +123,8 @@ async def test_running_bars_come_after_every_trade_and_end_with_the_final_one(au
         assert [(m["seq"], m["final"], m["close"], m["count"]) for m in found] == [
             (1, False, 10, 1), (2, False, 12, 2), (3, True, 12, 2), (4, False, 11, 1),
         ]  # fmt: skip
+        assert {m["running"] for m in found} == {True}  # the final one too: it is not that of the other topic
+        assert (await peer.ask(action="subscribe", symbols=["A"], running=True, snapshot=True))["total"] == 1
 
 
 async def test_running_bars_are_made_only_for_those_who_asked(autojump_clock: MockClock) -> None:
@@ -318,6 +320,6 @@ async def test_a_program_s_own_bars_go_out_by_frequency(autojump_clock: MockCloc
         await peer.ask(action="subscribe", symbols=["A"])
         bar = Bar("A", "Minute", START, 1, 1, 1, 1, 5, 1, 1.0)
         await server.publish([attrs.evolve(bar, final=False), bar])
-        got = sorted((m["seq"], m["final"]) for m in await peer.messages(3))
-        assert got == [(1, False), (1, True), (2, True)]
+        got = [(m["seq"], m["final"], m.get("running", False)) for m in await peer.messages(3)]
+        assert sorted(got) == [(1, False, True), (1, True, False), (2, True, True)]
         await wait_all_tasks_blocked()

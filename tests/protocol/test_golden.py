@@ -30,6 +30,7 @@ from datafye_trio.protocol import (
     Unsubscribed,
     decode_message,
 )
+from datafye_trio.protocol.data_decoder import DataDecoder
 from datafye_trio.protocol.messages import EVENT_TYPES, MESSAGE_TYPES
 
 T = 1_722_988_800_123_456_789
@@ -229,12 +230,14 @@ def test_data(event: Event, dataset: str, asset_class: str, fields: str) -> None
     assert decode_message(text) == decode_message(packed, "msgpack") == expected
 
 
-def test_marks_of_a_snapshot_and_of_conflation() -> None:
+def test_marks_of_a_snapshot_of_conflation_and_of_the_topic_of_running_bars() -> None:
     codec = Codec()
     plain = codec.data_dict(Halt("AAPL", 5, "x"), "SIP", "stocks", 7)
-    text = f'{{"type":"halt",{ENVELOPE},"symbol":"AAPL","timestamp":5,"reason":"x","snapshot":true,"conflated":3}}'
-    assert codec.write(plain | {"snapshot": True, "conflated": 3}, "json").decode() == text
-    assert decode_message(text) == Data(Halt("AAPL", 5, "x"), "SIP", "stocks", 7, snapshot=True, conflated=3)
+    marks = '"running":true,"snapshot":true,"conflated":3'
+    text = f'{{"type":"halt",{ENVELOPE},"symbol":"AAPL","timestamp":5,"reason":"x",{marks}}}'
+    assert codec.write(plain | json.loads(f"{{{marks}}}"), "json").decode() == text
+    expected = Data(Halt("AAPL", 5, "x"), "SIP", "stocks", 7, snapshot=True, conflated=3, running=True)
+    assert decode_message(text) == DataDecoder().decode(text) == expected
 
 
 def test_data_of_a_stream_has_its_name_and_no_seq() -> None:
