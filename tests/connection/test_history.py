@@ -31,14 +31,14 @@ class Quiet(Synthetic):
 
 
 async def test_the_samples_request_is_answered_bar_by_bar(autojump_clock: MockClock) -> None:
-    async with history_client(Quiet(SyntheticConfig(rate=20.0))) as peer:
+    async with history_client(Quiet(SyntheticConfig(rate=8.0))) as peer:
         await peer.send_text(SAMPLE)
         first, *bars, last = await peer.until("stream_end")
     assert first == {"type": "stream_start", "stream": "s1", "symbols": ["AAPL"]}
     assert last == {"type": "stream_end", "stream": "s1", "symbols": ["AAPL"], "count": 390, "reason": "complete"}
     start, end = parse_time("2025-01-02T09:30:00-05:00"), parse_time("2025-01-02T16:00:00-05:00")
     assert [bar["datetime"] for bar in bars] == list(range(start, end, 60 * 10**9))
-    market = SyntheticMarket(SyntheticConfig(rate=20.0), 0).blocks(start, end)
+    market = SyntheticMarket(SyntheticConfig(rate=8.0), 0).blocks(start, end)
     folded = fold_trades(
         (event for block in market for _, event in block if isinstance(event, Trade) and event.symbol == "AAPL"),
         default_aggregation("Synthetic"),
