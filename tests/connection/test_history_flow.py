@@ -173,6 +173,7 @@ async def test_a_stream_that_still_searches_can_be_stopped(autojump_clock: MockC
         await peer.start(id="x")
         await peer.send(action="stop", id="x")
         assert types(await peer.messages(2)) == ["stream_start", "stream_end"]
+        await wait_all_tasks_blocked()
         assert source.open == 0
 
 

@@ -49,8 +49,8 @@ class NotingPublisher:
             self._scope.cancel()
 
     async def mark(self, mark: Mark) -> None:
+        await trio.lowlevel.checkpoint()  # first: cancelled, a real one has not happened
         self.marks.append((len(self.events), mark))
-        await trio.lowlevel.checkpoint()
 
     async def room(self) -> None:
         self.rooms += 1
