@@ -51,13 +51,21 @@ def open_parquet(path: Path, channel: Channel | None = None) -> Iterator[Any]:
     pa = load_arrow()
     common = [] if channel is None else COMMON_COLUMNS[channel]
     try:
-        with pa.parquet.ParquetFile(path, read_dictionary=common, page_checksum_verification=True) as file:
+        with _opened(path, common) as file:
             yield file
     except FileNotFoundError as error:
         raise SourceError(f"there is no file {path}") from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise SourceError(f"cannot read {path}: {why}") from error
+
+
+def _opened(path: Path, common: Sequence[str]) -> Any:
+    pa = load_arrow()
+    try:
+        return pa.parquet.ParquetFile(path, read_dictionary=common, page_checksum_verification=True)
+    except LookupError as error:  # pyarrow's own bookkeeping stumbles over a damaged footer
+        raise SourceError(f"cannot read {path}: its footer is damaged ({error})") from error
 
 
 def read_footer(path: Path) -> Footer | None:
@@ -85,6 +93,8 @@ def _footer(path: Path, metadata: Any, schema: Any) -> Footer | None:
         raise SourceError(f"{path} is no file of a recording: its mark is incomplete ({error})") from None
     if not schema.equals(make_schema(dataset, asset_class, channel)):
         raise SourceError(f"{path} has not the columns of {channel}: it was changed by another program")
+    if metadata.num_rows != sum(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)):
+        raise SourceError(f"cannot read {path}: its footer is damaged (its counts of rows differ)")
     if metadata.num_rows == 0:
         return None
     times = [_range(path, metadata, group, 0) for group in range(metadata.num_row_groups)]

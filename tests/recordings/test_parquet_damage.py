@@ -121,6 +121,24 @@ def test_a_damaged_file_is_an_error_of_ours_and_no_other(
         assert str(path) in str(error)
 
 
+@pytest.mark.parametrize(
+    ("sound", "damaged", "text"),
+    [
+        (b"\x16\x28\x19", b"\x16\x00\x19", "its counts of rows differ"),  # 20 rows in all would be none: passed over
+        (b"element", b"elemenu", "its footer is damaged"),
+        (b"conditions", b"\x80onditions", "can't decode byte 0x80"),
+    ],
+)
+def test_a_footer_that_contradicts_itself(tmp_path: Path, sound: bytes, damaged: bytes, text: str) -> None:
+    (path,) = parts(record(tmp_path, trades(20)))
+    content = path.read_bytes()
+    assert sound in content
+    path.write_bytes(content.replace(sound, damaged, 1))
+    with pytest.raises(SourceError, match=text) as caught:
+        read(tmp_path)
+    assert str(path) in str(caught.value)
+
+
 def test_a_file_that_vanished_is_named(tmp_path: Path) -> None:
     (path,) = parts(record(tmp_path, trades(3)))
     (recording,) = open_recordings([tmp_path])
