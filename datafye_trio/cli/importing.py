@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from datafye_trio.cli.text import Screen, one_line, say
 from datafye_trio.errors import ConfigurationError, RecordingError, SourceError
 from datafye_trio.model import AssetClass
+from datafye_trio.protocol import format_time
 from datafye_trio.recordings.csv_ticks import COLUMN_MEANINGS
 from datafye_trio.recordings.importing import ImportConfig, Reject, TickImport
 
@@ -25,6 +26,8 @@ __all__ = ["IMPORT_EXAMPLES", "ImportFlags", "import_files"]
 _FAILED: Final = 1
 _INTERRUPTED: Final = 130
 _SECONDS_BETWEEN_LINES: Final = 10.0
+_NO_MARKET_YET: Final = 365 * 86_400 * 10**9
+"""Times of 1970 are those of a file whose unit is another one: seconds or milliseconds, read as nanoseconds."""
 
 IMPORT_EXAMPLES: Final = f"""\
 Examples:
@@ -102,7 +105,8 @@ def import_files(paths: tuple[Path, ...], flags: ImportFlags, clock: Callable[[]
     _tell_rejects(work.tally.rejects, work.tally.left_out)
     if wrong is not None:
         say(f"datafye-trio: {one_line(wrong, 500)}")
-        say(f"{work.tally.written:,} rows are written and whole; {_unfinished(config)}")
+        if work.marked:
+            say(f"{work.tally.written:,} rows are written and whole; {_unfinished(config)}")
         return _FAILED
     _tell(work, clock() - began)
     return _FAILED if work.tally.left_out > flags.allow_rejects else 0
@@ -194,6 +198,8 @@ def _tell(work: TickImport, seconds: float) -> None:
         say(f"{channel}: {_count(tally.rows[channel], 'row')} on {_count(tally.days[channel], 'day')}", sys.stdout)
     if not tally.rows:
         say("no rows", sys.stdout)
+    if tally.first is not None and tally.first < _NO_MARKET_YET:
+        say(f"the first row is of {format_time(tally.first)}: is it the right --time?")
     if work.ignored:
         say(f"columns not kept: {one_line(', '.join(work.ignored))}", sys.stdout)
     say(f"left out: {tally.left_out:,}", sys.stdout)

@@ -53,7 +53,8 @@ class ImportConfig:
         symbol: what is traded in files without a column that says so.
 
     Raises:
-        ConfigurationError: a name that is none of ours, a column of theirs that is given twice, or no symbol.
+        ConfigurationError: a name that is none of ours, a column of theirs that is given twice, no symbol, or a
+            dataset without a name.
     """
 
     paths: tuple[Path, ...]
@@ -70,6 +71,8 @@ class ImportConfig:
         return default_asset_class(self.dataset)
 
     def __attrs_post_init__(self) -> None:
+        if not self.dataset.strip():
+            raise ConfigurationError("a dataset needs a name: SIP, Crypto or any other")
         if unknown := [name for name in self.columns if name not in COLUMN_MEANINGS]:
             raise ConfigurationError(f"column {unknown[0]!r} is none of ours: use one of {', '.join(COLUMN_MEANINGS)}")
         theirs = list(self.columns.values())
@@ -100,6 +103,8 @@ class Tally:
         """Rows taken, by channel."""
         self.days: Final[dict[Channel, int]] = {}
         """Days with rows, by channel."""
+        self.first: int | None = None
+        """The time of the first row."""
         self.written = 0
         """Rows on disk; when all has ended well, those that were taken."""
         self.left_out = 0
@@ -143,6 +148,8 @@ class TickImport:
         self.bytes: Final = sum(_size(file.path) for file in self.files)
         """Bytes of all files, as they lie on disk."""
         self.tally: Final = Tally()
+        self.marked = False
+        """Whether this import has left its mark: before that, nothing was touched."""
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -169,6 +176,7 @@ class TickImport:
             if not config.append:
                 self._refuse_a_second(writer.folder, marked)
             _write_mark(mark)
+            self.marked = True
             try:
                 self._copy(writer, report)
             except SourceError:
@@ -200,6 +208,8 @@ class TickImport:
         with closing(MergedRecording(self._config.dataset, asset_class, strands).read()) as events:
             for count, (time, event) in enumerate(events, 1):
                 channel = Channel.TRADES if type(event) is Trade else Channel.QUOTES
+                if self.tally.first is None:
+                    self.tally.first = time
                 writer.add(channel, time, event)
                 rows[channel] = rows.get(channel, 0) + 1
                 if time >= ends[channel]:

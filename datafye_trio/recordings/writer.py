@@ -24,7 +24,8 @@ from datafye_trio.errors import EventError, RecordingError, SourceError
 from datafye_trio.model import AssetClass, Channel, Event
 from datafye_trio.recordings.arrow import load_arrow
 from datafye_trio.recordings.files import lock_folder, make_folders, replace_file
-from datafye_trio.recordings.layout import PART_ROWS, Day, channel_folder, dataset_folder, new_part_path
+from datafye_trio.recordings.layout import PART_ROWS, Day, channel_folder, dataset_folder, new_part_path, parts_of
+from datafye_trio.recordings.parquet import read_footer
 from datafye_trio.recordings.schema import CHANNELS, COMMON_COLUMNS, Row, batch_of, make_schema
 
 __all__ = ["RecordingWriter", "WriterConfig"]
@@ -73,7 +74,8 @@ class RecordingWriter:
     A folder that already has parts is continued with the next number; parts are never overwritten.
 
     Raises:
-        RecordingError: another process writes this dataset in this folder, or the folder cannot be made or read.
+        RecordingError: another process writes this dataset in this folder, or the folder cannot be made or read, or
+            holds this dataset as one of another asset class.
         ConfigurationError: pyarrow is not installed.
     """
 
@@ -94,11 +96,18 @@ class RecordingWriter:
         self._lanes: dict[Channel, _Lane] = {}
         self._lock = lock_folder(self.folder)
         try:
+            self._check_asset_class()
             for stale in self.folder.glob(".part-*.tmp"):
                 stale.unlink()
         except OSError as error:
-            os.close(self._lock)
+            self._release()
             raise RecordingError(f"cannot clear {self.folder}: {error.strerror}") from error
+        except SourceError as error:
+            self._release()
+            raise RecordingError(str(error)) from error
+        except BaseException:
+            self._release()
+            raise
 
     def add(self, channel: Channel, time: int, event: Event, epoch: str | None = None, seq: int | None = None) -> None:
         """Take a row; it is on disk after the next flush that succeeds. A time that falls is set to the one before it.
@@ -159,6 +168,21 @@ class RecordingWriter:
             self.close()
         else:
             self._release()
+
+    def _check_asset_class(self) -> None:
+        """What is there must be of the same kind: nobody could open the two together."""
+        for path in (path for channel in Channel for path in parts_of(self.folder, channel)):
+            try:
+                footer = read_footer(path)
+            except SourceError:
+                continue  # damaged: it tells nothing, and a damaged part must not keep others from being written
+            if footer is not None and footer.asset_class is not self._asset_class:
+                raise RecordingError(
+                    f"{self.folder} is of {footer.asset_class}, and {self._asset_class} is to be written: "
+                    "choose another folder or dataset, or the other asset class"
+                )
+            if footer is not None:
+                return
 
     def _release(self) -> None:
         self.lost += self.waiting

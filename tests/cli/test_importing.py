@@ -12,8 +12,10 @@ import pytest
 from cli.kit import Terminal
 
 from datafye_trio.cli.importing import ImportFlags, import_files
+from datafye_trio.model import AssetClass
 from datafye_trio.recordings.importing import TickImport
 from datafye_trio.recordings.opening import open_recordings
+from datafye_trio.recordings.writer import RecordingWriter
 
 pytest.importorskip("pyarrow")
 
@@ -21,6 +23,7 @@ Write = Callable[[str, str], Path]
 HEADER = "symbol,ts_ns,price,size\n"
 QUOTES = "symbol,ts_ns,bid_price,bid_size,ask_price,ask_size\n"
 DAY = 86_400 * 10**9
+LONG_AGO = 10_000 * DAY
 
 
 @pytest.fixture
@@ -30,8 +33,9 @@ def to(tmp_path: Path) -> str:
 
 
 def test_it_tells_what_it_did(terminal: Terminal, write: Write, to: str) -> None:
-    path = write("t.csv", "symbol,ts_ns,price,size,side\n" + f"A,1,1,1,b\nA,{DAY},1,2,b\nA,{3 * DAY},1,2,b\n")
-    write("q.csv", QUOTES + "A,1,1,1,2,1\n")
+    rows = f"A,{LONG_AGO},1,1,b\nA,{LONG_AGO + DAY},1,2,b\nA,{LONG_AGO + 3 * DAY},1,2,b\n"
+    path = write("t.csv", "symbol,ts_ns,price,size,side\n" + rows)
+    write("q.csv", QUOTES + f"A,{LONG_AGO},1,1,2,1\n")
     code, out, err = terminal.run("import", str(path.parent), to, "--dataset", "Crypto")
     assert (code, err) == (0, "")
     *lines, seconds = out.splitlines()
@@ -39,6 +43,19 @@ def test_it_tells_what_it_did(terminal: Terminal, write: Write, to: str) -> None
     assert seconds.startswith("seconds: 0.")
     (recording,) = open_recordings([Path(to)])
     assert (recording.name, len(list(recording.read()))) == ("Crypto", 4)
+
+
+@pytest.mark.parametrize(
+    ("unit", "first"), [("ns", "1970-01-01T00:28:43.161300000Z"), ("us", "1970-01-20"), ("ms", None)]
+)
+def test_times_of_another_unit_are_not_taken_in_silence(
+    terminal: Terminal, write: Write, to: str, unit: str, first: str | None
+) -> None:
+    path = write("t.csv", HEADER + "A,1723161300000,1,1\n")
+    code, _, err = terminal.run("import", str(path), to, "--dataset", "SIP", "--time", unit)
+    assert code == 0
+    assert err.startswith(f"the first row is of {first}") if first else not err
+    assert not first or err.endswith("is it the right --time?\n")
 
 
 def test_no_rows(terminal: Terminal, write: Write, to: str) -> None:
@@ -58,7 +75,7 @@ def test_columns_and_times(terminal: Terminal, write: Write, to: str) -> None:
 def test_rows_left_out_are_named_and_make_the_exit_code(
     terminal: Terminal, write: Write, to: str, allowed: tuple[str, ...], code: int
 ) -> None:
-    path = write("t.csv", HEADER + "A,1,1,1\nA,2,\x1b[31m,1\nA,3,1\nA,4,1,1\n")
+    path = write("t.csv", HEADER + f"A,{LONG_AGO},1,1\nA,2,\x1b[31m,1\nA,3,1\nA,4,1,1\n")
     done, out, err = terminal.run("import", str(path), to, "--dataset", "SIP", *allowed)
     assert err.splitlines() == [
         f"left out: {path}, line 3: '\\x1b[31m' is no price",
@@ -111,6 +128,14 @@ def test_a_second_time_it_must_be_meant(terminal: Terminal, write: Write, to: st
     assert terminal.run(*command, "--append")[0] == 0
 
 
+def test_what_was_not_begun_is_not_said_to_be_unfinished(terminal: Terminal, write: Write, to: str) -> None:
+    path = str(write("t.csv", HEADER))
+    with RecordingWriter(Path(to), "SIP", AssetClass.STOCKS):
+        code, out, err = terminal.run("import", path, to, "--dataset", "SIP")
+    assert (code, out) == (1, "")
+    assert err == f"datafye-trio: {to}/dataset=SIP is being written by another process: one at a time\n"
+
+
 def test_a_file_that_cannot_be_read_on(terminal: Terminal, tmp_path: Path, to: str) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(HEADER.encode() + b"A,1,1,1\n" * 10_000 + b"\xff\n")
@@ -136,7 +161,7 @@ def test_ctrl_c_says_what_there_is(terminal: Terminal, write: Write, to: str, mo
 def test_without_a_terminal_a_line_now_and_then(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write("t.csv", HEADER + "A,1,1,1\n" * 20_000)
+    path = write("t.csv", HEADER + f"A,{LONG_AGO},1,1\n" * 20_000)
     seconds = iter(range(0, 1_000, 4))
     flags = ImportFlags(dataset="SIP")
     assert import_files((path, tmp_path / "to"), flags, clock=lambda: float(next(seconds))) == 0

@@ -212,3 +212,9 @@ def test_a_file_that_vanishes_is_an_error(write: Write, to: Path, monkeypatch: p
 def test_crypto_by_its_name(write: Write, to: Path) -> None:
     run(to, write("t.csv", HEADER + "btc-usd,1,1,1\n"), dataset="Crypto")
     assert read(to)[0][1].symbol == "BTCUSD"
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_dataset_has_a_name(write: Write, to: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="a dataset needs a name"):
+        run(to, write("t.csv", HEADER), dataset=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given, settings
@@ -140,6 +141,30 @@ def test_two_writers_of_a_dataset_are_refused(tmp_path: Path, writer: RecordingW
     writer.close()
     writer.close()
     RecordingWriter(tmp_path, "SIP", STOCKS).close()
+
+
+def test_a_dataset_is_of_one_asset_class(tmp_path: Path) -> None:
+    record(tmp_path, trades(1))
+    for _ in range(2):  # refused, it has let go of its lock
+        with pytest.raises(RecordingError, match=r"dataset=SIP is of stocks, and crypto is to be written"):
+            RecordingWriter(tmp_path, "SIP", CRYPTO)
+    RecordingWriter(tmp_path, "Other", CRYPTO).close()
+    record(tmp_path, trades(1))
+    # What is damaged or empty says nothing, and is in nobody's way.
+    for part in parts(tmp_path):
+        part.write_bytes(b"no Parquet")
+    RecordingWriter(tmp_path, "SIP", CRYPTO).close()
+
+
+def test_a_folder_that_cannot_be_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path, trades(1))
+
+    def refuse(*_: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(RecordingError, match=r"cannot read the folder .*channel=trades: Permission denied"):
+        RecordingWriter(tmp_path, "SIP", STOCKS)
 
 
 @pytest.mark.parametrize("name", ["flock", "open"])
