@@ -29,8 +29,9 @@ Examples:
   datafye-trio inspect recording/
   datafye-trio inspect recording/ --json
 
-Gaps are holes in the sequence numbers of a live recording; what was imported has
-none. Ends with 1 if a file cannot be read, or an import has not come to its end.
+Gaps are holes in the sequence numbers of a live recording; what was imported
+has none. Ends with 1 if a file cannot be read, or an import has not come to its
+end.
 """
 
 
@@ -60,20 +61,14 @@ def inspect(folder: Path, flags: InspectFlags) -> int:
 
 
 def _print(report: FolderReport) -> None:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in ("dataset", "channel"):
-        table.add_column(title)
-    for title in ("files", "rows", "symbols", "size", "epochs", "gaps"):
-        table.add_column(title, justify="right")
-    table.add_column("first")
-    table.add_column("last")
-    for one in report.channels:
-        counts = (f"{number:,}" for number in (one.files, one.rows, one.symbols))
-        span = (format_time(one.first), format_time(one.last))
-        gaps = f"{one.gaps:,}" if one.epochs else "-"
-        size, epochs = decimal(one.bytes), f"{len(one.epochs):,}"
-        table.add_row(one_line(one.dataset), one.channel, *counts, size, epochs, gaps, *span)
-    Screen(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDE).print(table)
+    screen = Screen(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDE)
+    table = _table(report, spans=True)
+    # Cut-off numbers and times would be of no use: where they have no room, the times go below the table.
+    narrow = screen.measure(table, options=screen.options.update(width=_WIDE)).maximum > screen.width
+    screen.print(_table(report, spans=False) if narrow else table)
+    for one in report.channels if narrow else ():
+        span = f"{format_time(one.first)} to {format_time(one.last)}"
+        say(f"span: {one_line(one.dataset)} {one.channel}: {span}", sys.stdout)
     for one in report.channels:
         for line in _lines(one):
             say(line, sys.stdout)
@@ -81,6 +76,23 @@ def _print(report: FolderReport) -> None:
         say(f"unfinished: an import into {folder} has not come to its end", sys.stdout)
     for _, why in report.broken:
         say(f"broken: {one_line(why, 500)}", sys.stdout)
+
+
+def _table(report: FolderReport, *, spans: bool) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("dataset", "channel"):
+        table.add_column(title)
+    for title in ("files", "rows", "symbols", "size", "epochs", "gaps"):
+        table.add_column(title, justify="right")
+    for title in ("first", "last") if spans else ():
+        table.add_column(title)
+    for one in report.channels:
+        counts = (f"{number:,}" for number in (one.files, one.rows, one.symbols))
+        span = (format_time(one.first), format_time(one.last)) if spans else ()
+        gaps = f"{one.gaps:,}" if one.epochs else "-"
+        size, epochs = decimal(one.bytes), f"{len(one.epochs):,}"
+        table.add_row(one_line(one.dataset), one.channel, *counts, size, epochs, gaps, *span)
+    return table
 
 
 def _lines(one: ChannelReport) -> list[str]:

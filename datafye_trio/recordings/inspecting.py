@@ -88,7 +88,7 @@ def inspect_folder(folder: Path) -> FolderReport:
         ConfigurationError: pyarrow is not installed.
     """
     if not folder.is_dir():
-        raise SourceError(f"there is no folder {folder}")
+        raise SourceError(f"{folder} is no folder: name one" if folder.exists() else f"there is no folder {folder}")
     unfinished = tuple(sorted({*folder.glob(f"dataset=*/{IMPORT_MARK}"), *folder.glob(IMPORT_MARK)}))
     paths = parquet_files(folder)
     if not paths and not unfinished:

@@ -103,6 +103,8 @@ def _look(path: Path) -> tuple[list[Path], Sequence[TickFile]]:
     if not path.is_dir():
         return ([path], ()) if path.suffix.lower() == ".parquet" else ([], find_tick_files([path]))
     parts = parquet_files(path)
+    if not parts and not any(path.iterdir()):
+        raise SourceError(f"the folder {path} is empty: there is no recording in it, and no tick file")
     # Without parts, a folder without tick files is an error; beside parts, other CSV files are of no concern.
     return parts, tick_files_in(path) if parts else find_tick_files([path])
 

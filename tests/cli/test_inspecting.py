@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,26 @@ def test_a_table_has_all_that_there_is(terminal: Terminal, tmp_path: Path) -> No
     assert sip[1:5] == ["trades", "1", "3", "1"]
     assert sip[-4:] == ["1", "1", "2025-10-09T12:00:00.000000000Z", "2025-10-09T12:00:00.000000002Z"]
     assert lines[-1] == ["gap:", "SIP", "trades", "A:", "3", "to", "4", "of", "epoch", "e1"]
+
+
+def test_on_a_narrow_terminal_nothing_is_cut_off(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path, *([0] * 1_200))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    shown = {}
+    for width in (80, 200):
+        monkeypatch.setenv("COLUMNS", str(width))
+        shown[width] = re.sub(r"\x1b\[[0-9;]*m", "", terminal.run("inspect", str(tmp_path))[1])
+    first, last = "2025-10-09T12:00:00.000000000Z", "2025-10-09T12:00:00.000001199Z"
+    *table, span = shown[80].splitlines()
+    assert span == f"span: SIP trades: {first} to {last}"
+    assert max(map(len, table)) <= 80
+    assert ["SIP", "trades", "1", "1,200", "1"] in [line.split()[:5] for line in table]
+    assert any(line.split()[-2:] == [first, last] for line in shown[200].splitlines())
+    assert "span:" not in shown[200]
 
 
 def test_more_gaps_than_are_listed_and_repeats(terminal: Terminal, tmp_path: Path) -> None:

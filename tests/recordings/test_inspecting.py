@@ -135,3 +135,6 @@ def test_a_folder_without_a_recording(tmp_path: Path) -> None:
         inspect_folder(tmp_path / "x")
     with pytest.raises(SourceError, match="there is no recording in"):
         inspect_folder(tmp_path)
+    (tmp_path / "a.parquet").touch()
+    with pytest.raises(SourceError, match=r"a.parquet is no folder: name one"):
+        inspect_folder(tmp_path / "a.parquet")

@@ -109,6 +109,9 @@ def test_a_path_that_is_not_there_is_named(tmp_path: Path, name: str, text: str)
 
 
 def test_a_folder_with_nothing_in_it_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="is empty: there is no recording in it, and no tick file"):
+        open_recordings([tmp_path], dataset="X")
+    (tmp_path / "notes.txt").touch()
     with pytest.raises(SourceError, match="no tick file in the folder"):
         open_recordings([tmp_path], dataset="X")
 
