@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from sources.conftest import START_NS, NotingPublisher
+from sources.kit import START_NS, NotingPublisher
 from support import RawClient, memory_server
 from trio.testing import MockClock
 
