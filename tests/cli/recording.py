@@ -167,3 +167,13 @@ def refused(code: str = "UNKNOWN_DATASET", *, retryable: bool = False, **changes
 
 def data(seq: int, event: Event | None = None, **changes: Any) -> dict[str, Any]:
     return {**Codec().data_dict(event or quote("AAPL", seq), "SIP", "stocks", seq), **changes}
+
+
+def good(*messages: dict[str, Any], epoch: str = "e1", **changes: Any) -> Line:
+    """A connection that has just been subscribed, and said these messages."""
+    return Line(connected(), subscribed(epoch, **changes), *messages)
+
+
+def at(quotes: int) -> dict[str, Any]:
+    """What a subscription begins behind."""
+    return {"positions": {"quotes": {"AAPL": quotes}, "trades": {}}}

@@ -9,19 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recordings.kit import (
-    FEW,
-    NOON,
-    QUOTES,
-    SECOND,
-    STOCKS,
-    TRADES,
-    add,
-    parts,
-    read,
-    sizes,
-    trade,
-)
+from recordings.kit import FEW, NOON, QUOTES, SECOND, STOCKS, TRADES, add, parts, read, sizes, trade
 
 from datafye_trio.errors import RecordingError
 from datafye_trio.model import Quote, Trade

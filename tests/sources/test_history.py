@@ -8,33 +8,12 @@ from time import perf_counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sources.stored import BARS, CRYPTO, QUOTES, SECOND, START, TRADES, read
 
 from datafye_trio.aggregates import Aggregation, consolidated, default_aggregation, fold_trades, span_of
-from datafye_trio.model import AssetClass, Channel, Event, Frequency, Halt, Quote, Resume, Trade
+from datafye_trio.model import Event, Frequency, Halt, Quote, Resume, Trade
 from datafye_trio.protocol import parse_time
-from datafye_trio.sources import (
-    BATCH,
-    HistoryQuery,
-    RecordedHistory,
-    Synthetic,
-    SyntheticConfig,
-    SyntheticHistory,
-    SyntheticMarket,
-)
-
-SECOND = 10**9
-START = 1_760_000_000 * SECOND
-STOCKS, CRYPTO = AssetClass.STOCKS, AssetClass.CRYPTO
-TRADES, QUOTES, BARS = Channel.TRADES, Channel.QUOTES, Channel.AGGREGATES
-
-
-def read(history: SyntheticHistory | RecordedHistory, query: HistoryQuery) -> list[Event]:
-    events: list[Event] = []
-    for batch in history.read(query):
-        assert len(batch) <= BATCH
-        events += batch
-    return events
-
+from datafye_trio.sources import HistoryQuery, Synthetic, SyntheticConfig, SyntheticHistory, SyntheticMarket
 
 # The synthetic market.
 

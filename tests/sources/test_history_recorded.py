@@ -6,31 +6,13 @@ from collections.abc import Generator, Iterable
 from itertools import count, islice
 
 import pytest
+from sources.stored import BARS, QUOTES, SECOND, START, STOCKS, TRADES, read
 
 from datafye_trio.aggregates import Aggregation, every_trade
 from datafye_trio.errors import SourceError
-from datafye_trio.model import AssetClass, Bar, Channel, Event, Frequency, Halt, Quote, Resume, Timed, Trade
+from datafye_trio.model import Bar, Channel, Event, Frequency, Halt, Quote, Resume, Timed, Trade
 from datafye_trio.recordings.base import Selection
-from datafye_trio.sources import (
-    BATCH,
-    HistoryQuery,
-    RecordedHistory,
-    SyntheticHistory,
-)
-
-SECOND = 10**9
-START = 1_760_000_000 * SECOND
-STOCKS, CRYPTO = AssetClass.STOCKS, AssetClass.CRYPTO
-TRADES, QUOTES, BARS = Channel.TRADES, Channel.QUOTES, Channel.AGGREGATES
-
-
-def read(history: SyntheticHistory | RecordedHistory, query: HistoryQuery) -> list[Event]:
-    events: list[Event] = []
-    for batch in history.read(query):
-        assert len(batch) <= BATCH
-        events += batch
-    return events
-
+from datafye_trio.sources import HistoryQuery, RecordedHistory
 
 EVERYTHING = Selection()
 
