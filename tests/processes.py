@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 WAIT = 30
@@ -23,3 +24,11 @@ def serving(*arguments: str) -> Iterator[str]:
         finally:
             process.terminate()
             assert process.wait(WAIT) == 0
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for what another process does, in files or output; fails after `WAIT` seconds."""
+    deadline = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.02)  # nothing tells this process when that one has done it

@@ -7,17 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars
 import pytest
-from processes import WAIT, serving
+from processes import WAIT, serving, until
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A tmpfs of one megabyte."""
+    """A tmpfs of one megabyte; skips the test where none can be mounted."""
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("only root can mount a small file system")
     folder = tmp_path / "small"
@@ -27,13 +27,6 @@ def small(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("this system does not let us mount a small file system")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def rows_in(folder: Path) -> polars.DataFrame:
@@ -52,7 +45,7 @@ def test_a_full_disk_is_said_and_the_stream_goes_on(small: Path, tmp_path: Path)
                 ballast.write_bytes(bytes(room.f_bavail * room.f_frsize))
                 until(lambda: "No space left on device" in said())
                 full = len(rows_in(folder))
-                time.sleep(1)
+                time.sleep(1)  # two flushes or more, each of which finds the disk full
                 assert len(rows_in(folder)) == full
                 ballast.unlink()
                 until(lambda: len(rows_in(folder)) > full)
