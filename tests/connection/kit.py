@@ -10,6 +10,7 @@ from support import RawClient, memory_server
 from datafye_trio import AssetClass, Channel, Program, Server, ServerConfig
 
 BASE = "/datafye-ws/v1"
+QUOTES = f"{BASE}/stocks/live/quotes"
 STOCKS = Program("Stocks", symbols=frozenset({"AAPL", "MSFT"}))
 CRYPTO = Program("Crypto", AssetClass.CRYPTO, (Channel.TRADES,))
 
@@ -28,3 +29,12 @@ async def client(path: str = BASE, config: ServerConfig | None = None) -> AsyncI
         found.server = server
         assert (await found.message())["type"] == "connected"
         yield found
+
+
+async def subscribed(server: Server, *symbols: str, path: str = QUOTES, **fields: object) -> RawClient:
+    """A client that is subscribed to symbols; the answer is read."""
+    client = await RawClient.connect(server, path)
+    assert (await client.message())["type"] == "connected"
+    await client.send(action="subscribe", symbols=list(symbols), **fields)
+    assert (await client.message())["type"] == "subscribed"
+    return client

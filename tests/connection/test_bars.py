@@ -1,54 +1,17 @@
-"""Bars and indicators as a client sees them: frequencies, running bars, corrections, silence, the end of the data."""
+"""Bars and indicators as a client sees them: frequencies, running bars, corrections, subscriptions."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-
 import attrs
 import pytest
-import trio
-from support import START_NS, RawClient, memory_server
+from connection.bars import ALL, START, at, client, subscribe
+from connection.kit import BASE
+from support import RawClient, memory_server
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from datafye_trio import Bar, Event, Mark, OutboxLimits, Program, Publisher, ServerConfig, Trade
-from datafye_trio.aggregates import Aggregation, consolidated, every_trade
-from datafye_trio.model import AssetClass, Channel, DatasetInfo, Frequency
-
-BASE = "/datafye-ws/v1"
-MINUTE = 60 * 10**9
-START = START_NS - START_NS % MINUTE
-ALL = Aggregation(every_trade)
-
-
-def at(seconds: float, price: float = 10.0, size: float = 1, symbol: str = "A", conditions: str = "") -> Trade:
-    return Trade(symbol, START + round(seconds * 1e9), price, size, conditions=tuple(conditions) or None)
-
-
-@asynccontextmanager
-async def client(
-    aggregation: Aggregation = ALL, path: str = "/stream", channels: tuple[Channel, ...] = (Channel.TRADES,)
-) -> AsyncIterator[tuple[RawClient, Any]]:
-    """A client of a program whose trades are folded; `connected` is read."""
-    async with memory_server(None, [Program("P", channels=channels, aggregation=aggregation)]) as server:
-        peer = await RawClient.connect(server, BASE + path)
-        assert (await peer.message())["type"] == "connected"
-        yield peer, server
-
-
-async def subscribe(peer: RawClient, *channels: str, **fields: Any) -> dict[str, Any]:
-    answer = await peer.ask(action="subscribe", channels=list(channels), **{"symbols": ["*"], **fields})
-    assert answer["type"] == "subscribed", answer
-    return answer
-
-
-async def next_bar(peer: RawClient) -> dict[str, Any]:
-    """The next bar, however long it takes: heartbeats are answered."""
-    while (message := await peer.message())["type"] == "heartbeat":
-        await peer.send(action="pong")
-    assert message["type"] == "ohlc"
-    return message
+from datafye_trio import Bar, Program
+from datafye_trio.aggregates import Aggregation, consolidated
+from datafye_trio.model import Channel, Frequency
 
 
 async def test_bars_of_a_frequency_follow_the_trades_that_finish_them(autojump_clock: MockClock) -> None:
@@ -210,105 +173,6 @@ async def test_unsubscribing_star_is_a_clean_slate_of_all_frequencies(autojump_c
         rest = await peer.ask(action="unsubscribe", symbols=["*"])
         assert (rest["total"], "frequency" in rest) == (0, False)
         assert rest["channels"] == ["trades", "aggregates", "sma", "ema"]
-
-
-async def test_a_quiet_symbol_s_bar_is_closed_by_the_wall_clock_after_the_grace(autojump_clock: MockClock) -> None:
-    async with client(attrs.evolve(ALL, grace=2.0), "/stocks/live/aggs") as (peer, server):
-        await peer.ask(action="subscribe", symbols=["A"])
-        began = trio.current_time()
-        await server.publish([at(20)])
-        bar = await next_bar(peer)
-        assert (bar["datetime"], bar["final"]) == (START, True)
-        # 40 s to the end of the minute by the feed's clock, and the grace.
-        assert trio.current_time() - began == pytest.approx(42, abs=1e-3)
-        await server.publish([at(70)])
-        assert (await next_bar(peer))["datetime"] == START + MINUTE
-        assert trio.current_time() - began == pytest.approx(94, abs=1e-3)
-
-
-async def test_a_feed_that_goes_on_closes_its_bars_by_its_own_clock_alone(autojump_clock: MockClock) -> None:
-    async with client(attrs.evolve(ALL, grace=2.0), "/stocks/live/aggs") as (peer, server):
-        await peer.ask(action="subscribe", symbols=["A"])
-        for n in range(12):  # one market minute takes 120 s of ours
-            await server.publish([at(5 * n)])
-            await trio.sleep(1)
-        began = trio.current_time()
-        await server.publish([at(60)])
-        assert (await next_bar(peer))["count"] == 12
-        assert trio.current_time() == began
-
-
-async def test_without_a_grace_silence_closes_nothing(autojump_clock: MockClock) -> None:
-    async with client(path="/stocks/live/aggs") as (peer, server):
-        await peer.ask(action="subscribe", symbols=["A"])
-        await server.publish([at(20)])
-        with trio.move_on_after(35) as waited:  # before the heartbeat's cut
-            while (await peer.message())["type"] == "heartbeat":
-                pass
-        assert waited.cancelled_caught
-
-
-class Script:
-    """A source that publishes what it is told, batch by batch, marks included."""
-
-    dataset = DatasetInfo("S", AssetClass.STOCKS, (Channel.TRADES,))
-    aggregation = ALL
-
-    def __init__(self, *steps: list[Event] | Mark) -> None:
-        self._steps = steps
-
-    async def run(self, publisher: Publisher) -> None:
-        await publisher.wait_subscribed(1)
-        for step in self._steps:
-            if isinstance(step, Mark):
-                await publisher.mark(step)
-            else:
-                await publisher.publish(step)
-
-
-@asynccontextmanager
-async def scripted(*steps: list[Event] | Mark) -> AsyncIterator[RawClient]:
-    async with memory_server(None, [Script(*steps)]) as server:
-        peer = await RawClient.connect(server, f"{BASE}/stocks/live/aggs")
-        await peer.message()
-        await peer.ask(action="subscribe", symbols=["A"], frequency="Minute")
-        yield peer
-
-
-async def test_the_end_of_the_data_finishes_what_is_open(autojump_clock: MockClock) -> None:
-    async with scripted([at(0), at(61, 7)]) as peer:
-        assert [(m["datetime"] - START, m["close"]) for m in await peer.messages(2)] == [(0, 10), (MINUTE, 7)]
-
-
-async def test_after_an_end_market_time_may_begin_anew(autojump_clock: MockClock) -> None:
-    async with scripted([at(600, 1)], Mark.END, [at(0, 2)]) as peer:
-        assert [(m["datetime"] - START, m["close"]) for m in await peer.messages(2)] == [(10 * MINUTE, 1), (0, 2)]
-
-
-async def test_a_jump_drops_what_will_never_be_complete(autojump_clock: MockClock) -> None:
-    async with scripted([at(600, 1)], Mark.JUMP, [at(0, 2)]) as peer:
-        assert (await peer.message())["close"] == 2
-
-
-async def test_bars_that_end_together_do_not_cut_a_client_that_reads(autojump_clock: MockClock) -> None:
-    names = [f"S{n}" for n in range(1_500)]
-    config = ServerConfig(outbox=OutboxLimits(messages=2_048))  # less than the 3,000 bars that one trade finishes
-    async with memory_server(config, [Program("P", aggregation=ALL)]) as server:
-        peer = await RawClient.connect(server, f"{BASE}/stocks/live/aggs")
-        await peer.message()
-        await peer.ask(action="subscribe", symbols=["*"], frequency="Second")
-        await peer.ask(action="subscribe", symbols=["*"], frequency="Minute")
-        found = []
-        async with trio.open_nursery() as nursery:
-
-            @nursery.start_soon
-            async def read() -> None:
-                found.extend(await peer.messages(3_000))
-
-            await server.publish([at(1, symbol=name) for name in names])
-            await server.publish([at(61, symbol="A")])
-        assert [m["frequency"] for m in found] == ["Second"] * 1_500 + ["Minute"] * 1_500
-        assert [m["symbol"] for m in found] == names * 2
 
 
 async def test_a_program_s_own_bars_go_out_by_frequency(autojump_clock: MockClock) -> None:
