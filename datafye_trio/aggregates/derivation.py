@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
-import attrs
-
 from datafye_trio.aggregates.bars import Aggregator
 from datafye_trio.aggregates.indicators import EmaFold, SmaFold
 from datafye_trio.aggregates.settings import Aggregation
@@ -16,27 +14,6 @@ __all__ = ["Derivation", "Value"]
 
 Value: TypeAlias = Bar | Sma | Ema
 """What is made of trades."""
-
-
-@attrs.define(eq=False)
-class _Lines:
-    """The indicators of one symbol at one frequency; `newest` is the start of the last bar that they took in."""
-
-    sma: SmaFold | None
-    ema: EmaFold | None
-    newest: int | None = None
-
-    def add(self, bar: Bar) -> Iterable[Sma | Ema]:
-        """The values after a bar. One that is not the newest changes nothing, the newest's correction no value sent."""
-        if self.newest is None or bar.start > self.newest:
-            self.newest = bar.start
-            values = (fold.add(bar) for fold in (self.sma, self.ema) if fold is not None)
-            return [value for value in values if value is not None]
-        if bar.start == self.newest:
-            for fold in (self.sma, self.ema):
-                if fold is not None:
-                    fold.correct(bar)
-        return ()
 
 
 class Derivation:
@@ -51,7 +28,7 @@ class Derivation:
         self._published, self._sma, self._ema = (
             frozenset(aggregation.frequencies_of(channel)) for channel in (Channel.AGGREGATES, Channel.SMA, Channel.EMA)
         )
-        self._lines: dict[tuple[str, str], _Lines] = {}
+        self._lines: dict[tuple[str, str], tuple[SmaFold | EmaFold, ...]] = {}
 
     def add(self, trade: Trade) -> list[Value]:
         """Take in a trade; returns what it finishes and corrects, each bar before its indicators."""
@@ -84,12 +61,16 @@ class Derivation:
             key = bar.frequency, bar.symbol
             if (lines := self._lines.get(key)) is None:
                 lines = self._lines[key] = self._make_lines(Frequency(bar.frequency))
-            events += lines.add(bar)
+            for fold in lines:
+                if bar.revision is not None:
+                    fold.correct(bar)  # what was sent is not sent again
+                elif (value := fold.add(bar)) is not None:
+                    events.append(value)
         return events
 
-    def _make_lines(self, frequency: Frequency) -> _Lines:
+    def _make_lines(self, frequency: Frequency) -> tuple[SmaFold | EmaFold, ...]:
         sma, ema = self._aggregation.sma, self._aggregation.ema
-        return _Lines(
-            SmaFold(sma) if sma is not None and frequency in self._sma else None,
-            EmaFold(ema) if ema is not None and frequency in self._ema else None,
+        return (
+            *([SmaFold(sma)] if sma is not None and frequency in self._sma else []),
+            *([EmaFold(ema)] if ema is not None and frequency in self._ema else []),
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
 
-from datafye_trio.aggregates import EmaPeriods, SmaPeriods
+from datafye_trio.aggregates import Aggregation, EmaPeriods, SmaPeriods, every_trade
 from datafye_trio.errors import ConfigurationError
 
 
@@ -26,10 +27,12 @@ def test_the_customary_periods() -> None:
         (lambda: SmaPeriods(50, 50), "the fast periods of an SMA are fewer than the slow ones, not 50, 50"),
         (lambda: EmaPeriods(26, 12), "the fast periods of an EMA are fewer than the slow ones, not 26, 12"),
         (lambda: EmaPeriods(12, 26, 0), "the signal periods of an EMA are a whole number from 1, not 0"),
+        (lambda: Aggregation(every_trade, lateness=-1), "the lateness of bars is 0 seconds or more, not -1"),
+        (lambda: Aggregation(every_trade, grace=math.nan), "the grace of bars is 0 seconds or more, not nan"),
         (lambda: EmaPeriods(signal="9"), "the signal periods of an EMA are a whole number from 1, not '9'"),
     ],
 )
-def test_periods_that_make_no_sense(make: Callable[[], object], text: str) -> None:
+def test_settings_that_make_no_sense(make: Callable[[], object], text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         make()
     assert str(caught.value) == text

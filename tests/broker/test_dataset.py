@@ -12,8 +12,9 @@ from support import START_NS, quote, trade
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from datafye_trio import Program
+from datafye_trio.aggregates import default_aggregation
 from datafye_trio.errors import EventError
-from datafye_trio.model import AssetClass, Channel, DatasetInfo, Halt, Resume
+from datafye_trio.model import AssetClass, Bar, Channel, DatasetInfo, Frequency, Halt, Resume
 from datafye_trio.sources import BATCH
 
 CLOSED = DatasetInfo("Closed", AssetClass.STOCKS, (Channel.QUOTES,), symbols=frozenset({"AAPL", "MSFT"}))
@@ -220,3 +221,18 @@ async def test_wait_subscribed_waits_for_so_many_topics(rig: Rig) -> None:
     assert reached == [2]
     with assert_checkpoints():
         await rig.dataset.wait_subscribed(2)
+
+
+async def test_bars_that_are_made_of_trades_cannot_be_published_too() -> None:
+    async with running_rig(Program(aggregation=default_aggregation("Program"))) as rig:
+        with pytest.raises(EventError, match="the bars and indicators of dataset Program are made of its trades"):
+            await rig.dataset.publish(Bar("AAPL", "Minute", 1, 1, 1, 1, 1, 1, 1, 1.0))
+
+
+async def test_a_bar_of_a_frequency_that_is_not_offered_is_refused() -> None:
+    channels = (Channel.QUOTES, Channel.AGGREGATES)
+    async with running_rig(Program(channels=channels, frequencies=(Frequency.DAY,))) as rig:
+        await rig.dataset.publish(Bar("AAPL", "Day", 1, 1, 1, 1, 1, 1, 1, 1.0))
+        for frequency in ("Minute", "Fortnight"):
+            with pytest.raises(EventError, match=f"'{frequency}' is not offered by dataset Program: Day"):
+                await rig.dataset.publish(Bar("AAPL", frequency, 1, 1, 1, 1, 1, 1, 1, 1.0))
