@@ -29,6 +29,15 @@ _NO_BOX: Final = Box("\n".join(["    "] * 8))
 _WRONG: Final = 2
 _INTERRUPTED: Final = 130
 
+_EXAMPLES: Final = """\
+Examples:
+  datafye-trio serve
+  datafye-trio watch
+  datafye-trio record ws://localhost:8080/datafye-ws/v1 recording/
+  datafye-trio serve --replay recording/
+  datafye-trio serve --help
+"""
+
 _SERVE_EXAMPLES: Final = """\
 Examples:
   datafye-trio serve
@@ -68,8 +77,8 @@ def _app() -> App:
     app = App(
         name="datafye-trio",
         version=__version__,
-        help="Datafye's streaming market data API on Trio: a server, and a view of one.",
-        help_epilogue="Examples:\n  datafye-trio serve\n  datafye-trio watch\n  datafye-trio serve --help\n",
+        help="Datafye's streaming market data API on Trio: a server, a view of one, and recordings.",
+        help_epilogue=_EXAMPLES,
         help_format="plaintext",
         help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=_NO_BOX, padding=(0, 0))),
         console=console,

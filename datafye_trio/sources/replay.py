@@ -9,6 +9,7 @@ import trio
 
 from datafye_trio.aggregates import Aggregation, default_aggregation
 from datafye_trio.errors import ConfigurationError
+from datafye_trio.logs import get_logger
 from datafye_trio.model import Channel, DatasetInfo, Frequency, Timed
 from datafye_trio.recordings.base import Recording, Selection
 from datafye_trio.recordings.opening import open_recordings
@@ -19,6 +20,8 @@ from datafye_trio.sources.player import Manner, Player
 from datafye_trio.sources.replay_config import ReplayConfig
 
 __all__ = ["Replay", "ReplayConfig"]
+
+log = get_logger("source")
 
 _SETTLING: Final = 0.2
 """Seconds between the last awaited subscription and the first row: time for the rest of a client's requests."""
@@ -89,6 +92,8 @@ class Replay:
                 await trio.sleep(_SETTLING)
             manner = Manner(config.speed, config.loop, config.shift_to_now, config.start)
             await Player(self._read, publisher, self._controls, manner).play()
+            if self._controls.position is None:
+                log.warning("nothing was replayed: no event lies in the range", dataset=self._dataset.name)
         finally:
             self._controls.end()
 

@@ -255,3 +255,10 @@ async def test_recordings_arrive_whole_and_in_order(name, dataset, trades, quote
             price = row[f"{side}_price"]
             assert getattr(quote, f"{side}_price") == (float(price) if price else None)
             assert getattr(quote, f"{side}_size") == float(row[f"{side}_size"])
+
+
+@pytest.mark.parametrize(("settings", "said"), [({}, False), ({"start": 21}, True), ({"end": 10}, True)])
+async def test_a_range_without_events_is_told(write, publisher, caplog, settings, said):
+    await replay(write("t.csv", TRADES + "A,10,10,1,1,1\nA,20,20,1,1,2\n"), **settings).run(publisher)
+    assert ("no event lies in the range" in caplog.text) is said
+    assert bool(publisher.events) is not said
