@@ -10,7 +10,7 @@ import pytest
 SAMPLES = Path(__file__).resolve().parents[1] / "../shared/data"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sample() -> Callable[[str], Path]:
     """The folder of one set of the sample data; skips the test where it is not there."""
 

@@ -19,7 +19,7 @@ OPENING, CLOSING = 14 * 3_600 + 30 * 60, 21 * 3_600  # of the regular session, i
 OFFICIAL_CLOSES = [157.04, 157.28]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def trades(sample: Callable[[str], Path]) -> list[Trade]:
     path = sample("equity_xxx_taq_20180102") / "trades.csv.gz"
     (recording,) = open_recordings([path], dataset="SIP")

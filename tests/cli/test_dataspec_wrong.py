@@ -130,7 +130,7 @@ _ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(_ANYTHING, st.lists(_ANYTHING, max_size=3), st.booleans())
 def test_any_document_is_a_descriptor_or_one_sentence(root: object, datasets: list[object], sound: bool) -> None:
     document = {"apiVersion": "datafye.io/v1", "datasets": datasets} if sound else root

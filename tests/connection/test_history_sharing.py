@@ -48,7 +48,9 @@ class Busy(Stored):
             yield []
 
 
-async def test_streams_take_turns_so_that_others_wait_for_one_step_however_many_there_are() -> None:
+async def test_streams_take_turns_so_that_others_wait_for_one_step_however_many_there_are(
+    autojump_clock: MockClock,
+) -> None:
     source = Busy(20)
     async with history_client(source) as peer:
         for name in range(20):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +118,14 @@ def test_the_samples_requests(dataset: str, symbol: str) -> None:
                 first = json.loads(client.recv(WAIT))
                 assert (first["type"], first["symbol"]) == ("quote" if path == "quotes" else "trade", symbol)
                 client.close(1000, "done")
-        for path, kind in (("aggs", "ohlc"), ("sma", "sma"), ("ema", "ema")):
-            request = {"action": "subscribe", "dataset": dataset, "symbols": [symbol], "frequency": "Second"}
-            with connect(f"{url}/stocks/live/{path}") as client:
+        request = {"action": "subscribe", "dataset": dataset, "symbols": [symbol], "frequency": "Second"}
+        with ExitStack() as clients:  # all at once: each waits for the same second to end
+            kinds = {}
+            for path, kind in (("aggs", "ohlc"), ("sma", "sma"), ("ema", "ema")):
+                client = clients.enter_context(connect(f"{url}/stocks/live/{path}"))
                 client.send(json.dumps(request))
+                kinds[kind] = client
+            for kind, client in kinds.items():
                 got = [json.loads(client.recv(WAIT)) for _ in range(3)]
                 assert [message["type"] for message in got] == ["connected", "subscribed", kind]
                 assert (got[2]["symbol"], got[2]["frequency"]) == (symbol, "Second")

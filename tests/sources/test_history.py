@@ -34,7 +34,7 @@ def live(config: SyntheticConfig, start: int, end: int) -> list[Event]:
     return [event for time, event in timed if time >= start]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(CONFIGS | CRYPTO_CONFIGS, st.integers(0, 4 * 10**18), st.integers(0, 3_000), st.data())
 def test_stored_ticks_are_what_live_was(config: SyntheticConfig, start: int, slots: int, data: st.DataObject) -> None:
     end = start + round(slots / config.rate * SECOND)
@@ -47,7 +47,7 @@ def test_stored_ticks_are_what_live_was(config: SyntheticConfig, start: int, slo
             assert read(history, HistoryQuery(channel, None, chosen, start, end)) == expected
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     CONFIGS | CRYPTO_CONFIGS, st.sampled_from(list(Frequency)), st.integers(0, 4 * 10**18), st.integers(0, 4_000),
     st.data(),
