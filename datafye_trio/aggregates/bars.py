@@ -7,6 +7,10 @@ symbols at once. Open bars of one frequency are thus always of one span, the one
 
 A trade behind the clock whose bar is finished corrects it: the bar comes once more with a `revision`, or for the first
 time where the span had none. Open and close go by the order in which the trades came in, in corrected bars too.
+
+A single time far ahead, by somebody's mistake, makes every trade after it too late. Where nothing but such trades
+comes, it is the clock that is wrong: market time begins anew. Trades far ahead are not held back until others confirm
+them, since on a thin feed the next trade, and with it the bar, may be hours away.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ from datafye_trio.model import AssetClass, Bar, Frequency, Trade
 __all__ = ["Aggregator", "fold_trades"]
 
 _BEFORE_ALL: Final = -(2**63)
+_TURNED_BACK: Final = 100
+"""So many trades in a row that are too late mean that market time has gone back. They are counted, and in no bar."""
 
 
 class _Level:
@@ -75,11 +81,14 @@ class Aggregator:
         self._order = 0
         self.late = 0
         """Trades that came too late for their bars, and are in none."""
+        self.beginnings = 0
+        """How often market time was found to begin anew."""
         self.reset()
 
     def reset(self) -> None:
         """Forget every bar and the clock: market time begins anew."""
         self.clock = _BEFORE_ALL
+        self._late_in_a_row = 0
         self._levels = [_Level(frequency) for frequency in self._frequencies]
 
     @property
@@ -98,6 +107,7 @@ class Aggregator:
         updates = self._rule(trade)
         if updates is not Updates.NOTHING:
             if time >= base.start:
+                self._late_in_a_row = 0
                 base.at(trade.symbol).add(self._order, trade.price, trade.size, updates)
             else:
                 finished += self._correct(trade, updates)
@@ -148,8 +158,8 @@ class Aggregator:
         """A trade behind the current span of the lowest frequency: into what is open, and into what was finished."""
         time, symbol = trade.exchange_timestamp, trade.symbol
         if time < self.clock - self._lateness:
-            self.late += 1
-            return []
+            return self._count_late()
+        self._late_in_a_row = 0
         bars = []
         for level in self._levels:
             if time >= level.start:
@@ -165,6 +175,14 @@ class Aggregator:
             found.add(self._order, trade.price, trade.size, updates)
             bars.append(found.bar(symbol, level.frequency))
         return bars
+
+    def _count_late(self) -> list[Bar]:
+        self.late += 1
+        self._late_in_a_row += 1
+        if self._late_in_a_row < _TURNED_BACK:
+            return []
+        self.beginnings += 1
+        return self.finish()
 
 
 def fold_trades(trades: Iterable[Trade], aggregation: Aggregation, asset_class: AssetClass) -> Iterator[Bar]:

@@ -32,7 +32,11 @@ class Derivation:
 
     def add(self, trade: Trade) -> list[Value]:
         """Take in a trade; returns what it finishes and corrects, each bar before its indicators."""
-        return self._with_lines(bars) if (bars := self.bars.add(trade)) else []
+        beginnings = self.bars.beginnings
+        values = self._with_lines(bars) if (bars := self.bars.add(trade)) else []
+        if self.bars.beginnings != beginnings:
+            self._lines.clear()
+        return values
 
     def close_until(self, time: int) -> list[Value]:
         """Finish what is over at a time, on behalf of a feed that is silent."""

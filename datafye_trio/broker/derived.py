@@ -71,13 +71,15 @@ class Derived:
     def after(self, trade: Trade, now: float) -> list[Routed]:
         """What a trade brings about: bars and indicators that it finishes or corrects, and bars under way."""
         bars = self._bars
-        clock, late = bars.clock, bars.late
+        clock, late, beginnings = bars.clock, bars.late, bars.beginnings
         values = self._derivation.add(trade)
         found = self._routed(values) if values else []
         if bars.clock != clock:
             self._moved = now
         if bars.late != late:
-            self._note_late(trade)
+            self._note_late(trade, clock)
+        if bars.beginnings != beginnings:
+            log.warning("market time begins anew: all trades were too late for their bars", dataset=self._dataset)
         for board in self._running:
             if (board.topics or board.wildcards) and board.is_wanted(trade.symbol):
                 found += self._running_bar(trade.symbol, board.key)
@@ -123,13 +125,13 @@ class Derived:
     def _routed(self, values: Iterable[Value]) -> list[Routed]:
         return [(topics_of_bar(value, self._boards), value) for value in values]
 
-    def _note_late(self, trade: Trade) -> None:
+    def _note_late(self, trade: Trade, clock: int) -> None:
         # The first, the tenth, the hundredth: a feed that is late as a rule must not fill the log.
         if str(self.late).rstrip("0") == "1":
             log.warning(
                 "trade too late for its bars",
                 dataset=self._dataset,
                 symbol=trade.symbol,
-                seconds=(self._bars.clock - trade.exchange_timestamp) / 1e9,
+                seconds=(clock - trade.exchange_timestamp) / 1e9,
                 so_far=self.late,
             )

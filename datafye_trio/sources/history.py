@@ -226,11 +226,14 @@ def _whole_spans(query: HistoryQuery, frequency: Frequency, asset_class: AssetCl
 
 
 def _between(batches: Iterable[Sequence[Event]], first: int, stop: float) -> Iterator[Sequence[Event]]:
-    """Trades from a time on, up to one so far beyond the end that whatever comes after it is too late to count."""
+    """Trades from a time on, up to a batch that is so far beyond the end that whatever follows is too late to count.
+
+    A whole batch: a single time far ahead may be a mistake.
+    """
     for batch in batches:
         trades = [event for event in batch if type(event) is Trade and event.exchange_timestamp >= first]
         yield trades
-        if any(trade.exchange_timestamp >= stop for trade in trades):
+        if batch and len(trades) == len(batch) and all(trade.exchange_timestamp >= stop for trade in trades):
             return
 
 

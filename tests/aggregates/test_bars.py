@@ -104,6 +104,30 @@ def test_a_trade_beyond_the_lateness_is_counted_and_in_no_bar() -> None:
     assert of(aggregator.finish(), Frequency.MINUTE)[0].count == 2
 
 
+def test_after_a_time_far_ahead_market_time_begins_anew_once_nothing_else_comes() -> None:
+    aggregator = Aggregator(MINUTES, STOCKS)
+    aggregator.add(at(10, 1))
+    (before,) = aggregator.add(at(10**9, 99))  # somebody's mistake
+    assert (before.start, before.count) == (START, 1)
+    for n in range(99):
+        assert aggregator.add(at(60 + n / 100)) == []
+    assert (aggregator.late, aggregator.beginnings) == (99, 0)
+    (mistake,) = aggregator.add(at(61))
+    assert (mistake.open, aggregator.late, aggregator.beginnings) == (99, 100, 1)
+    assert aggregator.add(at(62, 2)) == []
+    (bar,) = aggregator.add(at(120, 3))
+    assert (bar.start, bar.open, bar.count, bar.revision) == (START + 60 * SECOND, 2, 1, None)
+
+
+def test_late_trades_among_others_do_not_turn_market_time_back() -> None:
+    aggregator = Aggregator(attrs.evolve(ALL, lateness=5.0), STOCKS)
+    aggregator.add(at(100))
+    for n in range(300):
+        aggregator.add(at(1))
+        aggregator.add(at(100 + n / 1_000) if n % 2 else at(96))  # in time, or late but not too late
+    assert (aggregator.late, aggregator.beginnings) == (300, 0)
+
+
 def test_bars_are_kept_for_corrections_no_longer_than_the_lateness() -> None:
     aggregator = Aggregator(attrs.evolve(ALL, lateness=10.0), STOCKS)
     for second in range(1_000):

@@ -69,3 +69,15 @@ def test_indicators_begin_anew_after_the_end_and_after_a_jump() -> None:
         assert isinstance(ema, Ema)
         assert ema.fast_line.count == 1
         begin_anew()
+
+
+def test_indicators_begin_anew_where_market_time_does() -> None:
+    derivation = Derivation(SECONDS, AssetClass.STOCKS)
+    derivation.add(at(0, 1))
+    derivation.add(at(10**6, 9))
+    ends = [value for n in range(100) for value in derivation.add(at(1 + n / 1_000, 2))]
+    assert [type(value) for value in ends] == [Bar, Sma, Ema]  # those of the time far ahead
+    derivation.add(at(2, 3))
+    _, sma, _ = derivation.add(at(3, 4))
+    assert isinstance(sma, Sma)
+    assert (sma.price, sma.slow_line.count) == (3, 1)

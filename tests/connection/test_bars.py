@@ -77,6 +77,18 @@ async def test_a_trade_that_is_too_late_is_counted_and_logged(
     assert [(line.so_far, line.symbol, line.seconds) for line in lines] == [(1, "A", 99.0), (10, "A", 99.0)]
 
 
+async def test_a_time_far_ahead_is_healed_and_told(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    async with client(path="/stocks/live/aggs") as (peer, server):
+        await peer.ask(action="subscribe", symbols=["A"])
+        await server.publish([at(10**6, 9), *(at(n / 10) for n in range(101)), at(60)])
+        assert [(m["datetime"] - START, m["count"]) for m in await peer.messages(2)] == [(999_960 * 10**9, 1), (0, 1)]
+    told = [(line.message, getattr(line, "seconds", None)) for line in caplog.records if line.name.endswith(".bars")]
+    assert told[-2:] == [
+        ("trade too late for its bars", 999_990.1),
+        ("market time begins anew: all trades were too late for their bars", None),
+    ]
+
+
 async def test_running_bars_come_after_every_trade_and_end_with_the_final_one(autojump_clock: MockClock) -> None:
     async with client(path="/stocks/live/aggs") as (peer, server):
         answer = await peer.ask(action="subscribe", symbols=["A"], running=True)
