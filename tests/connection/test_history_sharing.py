@@ -9,7 +9,7 @@ from connection.kit import BASE
 from connection.stored import HistoryPeer, Stored, history_client, trades
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from datafye_trio import ServerConfig
+from datafye_trio import OutboxLimits, ServerConfig
 from datafye_trio.model import Event
 from datafye_trio.sources import HistoryQuery
 
@@ -62,3 +62,16 @@ async def test_streams_take_turns_so_that_others_wait_for_one_step_however_many_
         assert 50 < source.steps - before < 250
         await peer.send(action="stop")
         assert {message["type"] for message in await peer.messages(40)} == {"stream_start", "stream_end"}
+
+
+async def test_streams_of_a_client_that_does_not_read_fill_its_outbox_no_further_than_one_would(
+    autojump_clock: MockClock,
+) -> None:
+    config = ServerConfig(outbox=OutboxLimits(messages=2_048))
+    async with history_client(Stored(trades(3_000), size=512), config=config) as peer:
+        for name in range(20):
+            await peer.start(id=name)
+        await wait_all_tasks_blocked()  # nothing is read: each has found all the room that there is
+        assert 0 < peer.server._broker.budget.used < 400_000
+        found = [await peer.message() for _ in range(20 * 3_002)]
+        assert sum(message["type"] == "stream_end" and message["count"] == 3_000 for message in found) == 20
