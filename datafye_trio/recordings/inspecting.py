@@ -16,7 +16,7 @@ from datafye_trio.errors import SourceError
 from datafye_trio.model import Channel
 from datafye_trio.recordings.layout import IMPORT_MARK
 from datafye_trio.recordings.opening import footer_of, parquet_files
-from datafye_trio.recordings.parquet import BATCH_ROWS, Footer, open_parquet
+from datafye_trio.recordings.parquet import BATCH_ROWS, Footer, open_parquet, statistics_of
 
 __all__ = ["ChannelReport", "EpochReport", "FolderReport", "Hole", "inspect_folder"]
 
@@ -126,7 +126,11 @@ class _Scan:
         """
         report = self.report
         with open_parquet(footer.path, footer.channel) as file:
-            names = ["symbol"] if _is_empty(file, "epoch") else ["time", "symbol", "epoch", "seq", *_topic(footer)]
+            names = (
+                ["symbol"]
+                if _is_empty(footer.path, file, "epoch")
+                else ["time", "symbol", "epoch", "seq", *_topic(footer)]
+            )
             for batch in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False):
                 self._symbols.update(batch.column("symbol").unique().to_pylist())
                 if len(names) > 1:
@@ -178,8 +182,11 @@ def _topic(footer: Footer) -> Sequence[str]:
     return ("frequency",) if footer.channel.has_frequency else ()
 
 
-def _is_empty(file: Any, name: str) -> bool:
+def _is_empty(path: Path, file: Any, name: str) -> bool:
     """Whether a column holds nothing, by the statistics."""
     at = file.schema_arrow.names.index(name)
-    groups = (file.metadata.row_group(number) for number in range(file.num_row_groups))
-    return all(group.column(at).statistics.null_count == group.num_rows for group in groups)
+    metadata = file.metadata
+    return all(
+        statistics_of(path, metadata, group, at).null_count == metadata.row_group(group).num_rows
+        for group in range(file.num_row_groups)
+    )

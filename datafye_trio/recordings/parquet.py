@@ -22,7 +22,7 @@ from datafye_trio.recordings.base import Selection
 from datafye_trio.recordings.decoding import decode
 from datafye_trio.recordings.schema import COLUMNS, COMMON_COLUMNS, FORMAT, make_schema
 
-__all__ = ["BATCH_ROWS", "Footer", "ParquetStrand", "open_parquet", "read_footer", "strands_of"]
+__all__ = ["BATCH_ROWS", "Footer", "ParquetStrand", "open_parquet", "read_footer", "statistics_of", "strands_of"]
 
 BATCH_ROWS: Final = 2_048
 """Some two milliseconds of decoding. Larger ones are slower, and cost each open reader megabytes more."""
@@ -116,9 +116,21 @@ def _happened_column(channel: Channel) -> int:
     return next(names.index(name) for name in ("exchange_timestamp", "start", "timestamp") if name in names)
 
 
+def statistics_of(path: Path, metadata: Any, group: int, column: int) -> Any:
+    """The statistics of a column in a row group; None without.
+
+    Raises:
+        SourceError: the footer says two things of it. Asked for the statistics then, pyarrow ends the process.
+    """
+    chunk = metadata.row_group(group).column(column)
+    if chunk.physical_type != metadata.schema.column(column).physical_type:
+        raise SourceError(f"cannot read {path}: its footer is damaged (a column is of two types)")
+    return chunk.statistics
+
+
 def _range(path: Path, metadata: Any, group: int, column: int) -> tuple[Any, Any]:
     """The lowest and the highest value of a column in a row group, by the statistics that our writer keeps."""
-    found = metadata.row_group(group).column(column).statistics
+    found = statistics_of(path, metadata, group, column)
     if found is None or not found.has_min_max:
         raise SourceError(f"{path} has no statistics of its columns: it was changed by another program")
     return found.min, found.max

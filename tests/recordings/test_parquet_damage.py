@@ -13,6 +13,7 @@ from recordings.kit import NOON, SECOND, STOCKS, TRADES, parts, read, record, si
 
 from datafye_trio.errors import SourceError
 from datafye_trio.recordings.arrow import load_arrow
+from datafye_trio.recordings.inspecting import inspect_folder
 from datafye_trio.recordings.opening import open_recordings
 from datafye_trio.recordings.parquet import read_footer
 from datafye_trio.recordings.schema import make_schema
@@ -137,6 +138,22 @@ def test_a_footer_that_contradicts_itself(tmp_path: Path, sound: bytes, damaged:
     with pytest.raises(SourceError, match=text) as caught:
         read(tmp_path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("place", range(8))
+def test_a_column_of_two_types_is_named_before_pyarrow_ends_the_process(tmp_path: Path, place: int) -> None:
+    """In a footer, 15 04 is the type of a column (INT64), in the schema and in each row group; 15 00 is BOOLEAN."""
+    (path,) = parts(record(tmp_path, trades(20)))
+    content = bytearray(path.read_bytes())
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    at = [n for n in range(footer, len(content) - 8) if content[n : n + 2] == b"\x15\x04"][-1 - place]
+    content[at + 1] = 0
+    path.write_bytes(content)
+    try:
+        assert len(read(tmp_path)) == 20
+        assert not inspect_folder(tmp_path).broken
+    except SourceError as error:
+        assert str(path) in str(error)
 
 
 def test_a_file_that_vanished_is_named(tmp_path: Path) -> None:
