@@ -185,8 +185,7 @@ def _topic(footer: Footer) -> Sequence[str]:
 def _is_empty(path: Path, file: Any, name: str) -> bool:
     """Whether a column holds nothing, by the statistics."""
     at = file.schema_arrow.names.index(name)
-    metadata = file.metadata
     return all(
-        statistics_of(path, metadata, group, at).null_count == metadata.row_group(group).num_rows
+        statistics_of(path, file, group, at).null_count == file.metadata.row_group(group).num_rows
         for group in range(file.num_row_groups)
     )

@@ -76,10 +76,11 @@ def read_footer(path: Path) -> Footer | None:
         ConfigurationError: pyarrow is not installed.
     """
     with open_parquet(path) as file:
-        return _footer(path, file.metadata, file.schema_arrow)
+        return _footer(path, file)
 
 
-def _footer(path: Path, metadata: Any, schema: Any) -> Footer | None:
+def _footer(path: Path, file: Any) -> Footer | None:
+    metadata, schema = file.metadata, file.schema_arrow
     marks = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items() if key[:8] == b"datafye."}
     version = marks.get("datafye.format", "")
     if not version.isdecimal():
@@ -97,10 +98,10 @@ def _footer(path: Path, metadata: Any, schema: Any) -> Footer | None:
         raise SourceError(f"cannot read {path}: its footer is damaged (its counts of rows differ)")
     if metadata.num_rows == 0:
         return None
-    times = [_range(path, metadata, group, 0) for group in range(metadata.num_row_groups)]
-    column = _happened_column(channel)
-    happened = [_range(path, metadata, group, column) for group in range(metadata.num_row_groups)]
-    kinds = {kind for group in range(metadata.num_row_groups) for kind in _range(path, metadata, group, 1)}
+    groups = range(metadata.num_row_groups)
+    times = [_range(path, file, group, 0) for group in groups]
+    happened = [_range(path, file, group, _happened_column(channel)) for group in groups]
+    kinds = {kind for group in groups for kind in _range(path, file, group, 1)}
     return Footer(
         path, dataset, asset_class, channel, metadata.num_rows, *_hull(times), _hull(happened), bool(kinds & _HALTS)
     )
@@ -116,22 +117,29 @@ def _happened_column(channel: Channel) -> int:
     return next(names.index(name) for name in ("exchange_timestamp", "start", "timestamp") if name in names)
 
 
-def statistics_of(path: Path, metadata: Any, group: int, column: int) -> Any:
-    """The statistics of a column in a row group; None without.
+def statistics_of(path: Path, file: Any, group: int, column: int) -> Any:
+    """The statistics of a column in a row group.
+
+    A row is read first (0.1 ms): where a footer contradicts itself, that is an error, but asked for statistics pyarrow
+    ends the process.
 
     Raises:
-        SourceError: the footer says two things of it. Asked for the statistics then, pyarrow ends the process.
+        SourceError: the footer says two things of the column, or has no statistics of it.
+        OSError, pyarrow.ArrowException: likewise, as pyarrow puts it; `open_parquet` makes a SourceError of it.
     """
-    chunk = metadata.row_group(group).column(column)
-    if chunk.physical_type != metadata.schema.column(column).physical_type:
+    next(file.iter_batches(1, [group], columns=[file.schema_arrow.names[column]], use_threads=False), None)
+    chunk = file.metadata.row_group(group).column(column)
+    if chunk.physical_type != file.metadata.schema.column(column).physical_type:
         raise SourceError(f"cannot read {path}: its footer is damaged (a column is of two types)")
-    return chunk.statistics
+    if (found := chunk.statistics) is None:
+        raise SourceError(f"{path} has no statistics of its columns: it was changed by another program")
+    return found
 
 
-def _range(path: Path, metadata: Any, group: int, column: int) -> tuple[Any, Any]:
+def _range(path: Path, file: Any, group: int, column: int) -> tuple[Any, Any]:
     """The lowest and the highest value of a column in a row group, by the statistics that our writer keeps."""
-    found = statistics_of(path, metadata, group, column)
-    if found is None or not found.has_min_max:
+    found = statistics_of(path, file, group, column)
+    if not found.has_min_max:
         raise SourceError(f"{path} has no statistics of its columns: it was changed by another program")
     return found.min, found.max
 
@@ -220,12 +228,12 @@ def _events(batch: Any, part: Footer) -> Iterator[Event]:
 
 def _worth_reading(file: Any, group: int, part: Footer, selection: Selection) -> bool:
     """Whether a row group may hold what is wanted. Symbols are looked at themselves: their range says little."""
-    first, last = _range(part.path, file.metadata, group, 0)
+    first, last = _range(part.path, file, group, 0)
     if selection.start is not None and last < selection.start:
         return False
     if selection.end is not None and first >= selection.end:
         return False
-    if not _overlap(_range(part.path, file.metadata, group, _happened_column(part.channel)), selection.happened):
+    if not _overlap(_range(part.path, file, group, _happened_column(part.channel)), selection.happened):
         return False
     if selection.symbols is None:
         return True

@@ -134,7 +134,8 @@ def test_row_groups_are_passed_over_too(tmp_path: Path, monkeypatch: pytest.Monk
     real = pq.ParquetFile.iter_batches
 
     def note(self: Any, rows: int, wanted: list[int], **rest: Any) -> Any:
-        groups.append(wanted)
+        if rows > 1:  # one is read before statistics are asked for
+            groups.append(wanted)
         return real(self, rows, wanted, **rest)
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", note)

@@ -94,7 +94,7 @@ def test_a_file_that_is_damaged_is_named(tmp_path: Path, content: bytes) -> None
 def test_a_page_that_is_damaged_is_named_after_the_rows_before(tmp_path: Path) -> None:
     first, second = parts(record(tmp_path, trades(4), part_rows=2))
     content = bytearray(second.read_bytes())
-    column = pq.read_metadata(second).row_group(0).column(5)
+    column = pq.read_metadata(second).row_group(0).column(6)  # a price: times are looked at on opening
     content[column.data_page_offset + column.total_compressed_size - 1] ^= 0xFF
     second.write_bytes(content)
     rows = open_recordings([tmp_path])[0].read()
