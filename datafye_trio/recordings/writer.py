@@ -65,7 +65,6 @@ class _Lane:
     latest: int
     waiting: deque[tuple[str, Row]] = attrs.Factory(deque)
     part: _Part | None = None
-    next_number: int = 0
 
 
 class RecordingWriter:
