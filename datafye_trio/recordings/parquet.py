@@ -120,8 +120,8 @@ def _happened_column(channel: Channel) -> int:
 def statistics_of(path: Path, file: Any, group: int, column: int) -> Any:
     """The statistics of a column in a row group.
 
-    A row is read first (0.1 to 0.2 ms): where a footer contradicts itself, that is an error, but asked for statistics pyarrow
-    ends the process.
+    A row is read first (0.1 to 0.2 ms): where a footer contradicts itself, that is an error, but asked for statistics
+    pyarrow ends the process.
 
     Raises:
         SourceError: the footer says two things of the column, or has no statistics of it.
