@@ -20,13 +20,19 @@ from datafye_trio.aggregates import (
 from datafye_trio.broker import OutboxLimits, RingLimits
 from datafye_trio.connection import HeartbeatConfig, RequestLimits
 from datafye_trio.errors import (
+    BufferOverflowError,
     ConfigurationError,
+    ConnectError,
     DatafyeError,
+    DisconnectedError,
     EventError,
+    FeedClosedError,
+    FeedError,
     RecordingError,
     RequestError,
     ServerClosedError,
     SourceError,
+    SubscriptionError,
 )  # fmt: skip
 from datafye_trio.model import (
     AssetClass,
@@ -35,9 +41,12 @@ from datafye_trio.model import (
     DatasetInfo,
     Ema,
     Event,
+    FeedItem,
     Frequency,
+    Gap,
     Halt,
     Line,
+    Live,
     Position,
     Quote,
     Resume,
@@ -74,6 +83,7 @@ __all__ = [
     "open_server", "Server", "ServerConfig", "AccessConfig", "ConnectionLimits", "ControlConfig", "HeartbeatConfig",
     "InboundLimits", "OutboxLimits", "RequestLimits", "RingLimits",
     "Quote", "Trade", "Bar", "Line", "Sma", "Ema", "Halt", "Resume", "Event", "Timed",
+    "Gap", "Live", "FeedItem",
     "AssetClass", "Channel", "Frequency", "DatasetInfo", "TopicKey", "Position",
     "Source", "Publisher", "Synthetic", "SyntheticConfig", "SyntheticMarket", "Replay", "ReplayConfig", "Program",
     "Mark", "Aggregating", "Controllable", "PlayState", "Historical", "History", "HistoryQuery",
@@ -82,6 +92,7 @@ __all__ = [
     "consolidated", "only_conditions", "fold_bars", "fold_trades", "Derivation",
     "CloseCode", "ErrorCode", "Message", "Data", "decode_message",
     "DatafyeError", "ConfigurationError", "EventError", "RecordingError", "RequestError", "ServerClosedError",
-    "SourceError",
+    "SourceError", "FeedError", "ConnectError", "DisconnectedError", "SubscriptionError", "BufferOverflowError",
+    "FeedClosedError",
     "__version__",
 ]  # fmt: skip

@@ -6,17 +6,29 @@ DatafyeError
 ├── SourceError             a data source cannot go on
 ├── RecordingError          a recording cannot be written: a full disk, a folder in use
 ├── RequestError            the peer's: a request that is refused (protocol.md section 7)
-└── ServerClosedError       the server is gone
+├── ServerClosedError       the server is gone
+└── FeedError               a client's feed cannot go on, or cannot do what is asked
+    ├── ConnectError        there is no connection: unknown name, refused, TLS, an HTTP status, no answer
+    ├── DisconnectedError   the server closed the connection, or it was lost
+    ├── SubscriptionError   the server refuses what was subscribed to
+    ├── BufferOverflowError a program reads too slowly, and asked to be told so
+    └── FeedClosedError     something was asked of a feed that is closed
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal, TypeAlias
 
 __all__ = [
-    "ConfigurationError", "DatafyeError", "EventError", "RecordingError", "RequestError", "ServerClosedError",
-    "SourceError",
+    "BufferOverflowError", "ConfigurationError", "ConnectError", "ConnectFailure", "DatafyeError", "DisconnectedError",
+    "EventError", "FeedClosedError", "FeedError", "RecordingError", "RequestError", "ServerClosedError", "SourceError",
+    "SubscriptionError",
 ]  # fmt: skip
+
+ConnectFailure: TypeAlias = Literal["resolve", "refused", "reset", "tls", "timeout", "status", "proxy", "protocol"]
+"""Why there is no connection: the name is unknown; refused or unreachable; lost in the handshake; no TLS or no trust;
+no answer in time; an HTTP status other than 101; the proxy says no; the answer is no WebSocket's."""
 
 
 class DatafyeError(Exception):
@@ -59,6 +71,77 @@ class RequestError(DatafyeError):
         self.message = message
         self.field = field
         self.symbols = symbols
+
+
+class FeedError(DatafyeError):
+    """A client's feed cannot go on, or cannot do what is asked of it."""
+
+
+class ConnectError(FeedError):
+    """There is no connection; the text is one sentence that says why.
+
+    Attributes:
+        kind: one of `ConnectFailure`.
+        status: the HTTP status, where the server answered with one.
+        retry_after: the seconds that the server asks to wait, where it does.
+        retryable: whether the same may succeed later: not where a name has no trust, a path does not exist, or the
+            address is refused.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ConnectFailure = "refused",
+        status: int | None = None,
+        retry_after: float | None = None,
+        retryable: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status
+        self.retry_after = retry_after
+        self.retryable = retryable
+
+
+class DisconnectedError(FeedError):
+    """A connection has ended: the server closed it with `code` and `reason`, or it was lost (code 1006).
+
+    Attributes:
+        code: the close code (protocol.md section 7).
+        reason: the server's words, or ours where the connection was lost.
+        retryable: whether the code says to come back.
+    """
+
+    def __init__(self, code: int, reason: str, *, retryable: bool = True) -> None:
+        super().__init__(f"closed with {code}{f': {reason}' if reason else ''}" if code != 1006 else reason or "lost")
+        self.code = code
+        self.reason = reason
+        self.retryable = retryable
+
+
+class SubscriptionError(FeedError):
+    """The server refuses what was subscribed to.
+
+    Attributes:
+        code: one of `datafye_trio.protocol.ErrorCode`.
+        message: the server's sentence.
+        symbols: the refused symbols, if it is about symbols.
+    """
+
+    def __init__(self, code: str, message: str, symbols: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{code}: {message}" + (f" ({', '.join(symbols)})" if symbols else ""))
+        self.code = code
+        self.message = message
+        self.symbols = symbols
+
+
+class BufferOverflowError(FeedError):
+    """A subscription's buffer is full, and its policy is `error`: the program reads too slowly."""
+
+
+class FeedClosedError(FeedError):
+    """Something was asked of a feed, or of a subscription, that is closed."""
 
 
 def leaves_of(error: BaseException) -> Iterator[BaseException]:
