@@ -1,0 +1,1 @@
+"""The client: a feed that reconnects, resumes and can prove what was lost."""

@@ -1,0 +1,329 @@
+"""Buffers against a plain model: what was put is popped in order, or stands in exactly one gap; nothing else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datafye_trio.client.buffers import DEFAULT_CAPACITY, Buffer, Policy, make_buffer
+from datafye_trio.client.trail import MAX_PARTS
+from datafye_trio.errors import ConfigurationError
+from datafye_trio.model import AssetClass, Channel, TopicKey
+from datafye_trio.model.gaps import Gap, Live
+
+REFUSING: list[Policy] = ["wait", "error"]
+
+
+def key(symbol: str) -> TopicKey:
+    return TopicKey("SIP", AssetClass.STOCKS, Channel.TRADES, symbol)
+
+
+A, B, C = key("A"), key("B"), key("C")
+
+
+def put(buffer: Buffer, topic: TopicKey, *seqs: int, epoch: str = "e") -> list[bool]:
+    return [buffer.put(topic, epoch, seq, (topic.symbol, epoch, seq)) for seq in seqs]
+
+
+def pop_all(buffer: Buffer) -> list[Any]:
+    """Everything; each pop makes `len` one less."""
+    found = []
+    while left := len(buffer):
+        found.append(buffer.pop())
+        assert len(buffer) == left - 1
+    with pytest.raises(IndexError):
+        buffer.pop()
+    return found
+
+
+def gap(topic: TopicKey, first: int | None, last: int | None, reason: Any = "buffer_full", epoch: str = "e") -> Gap:
+    return Gap(topic, epoch, first, last, reason)
+
+
+@pytest.mark.parametrize("policy", get_args(Policy))
+def test_every_policy_begins_empty_and_drained(policy: Policy) -> None:
+    buffer = make_buffer(policy)
+    assert (len(buffer), buffer.drained, buffer.dropped, buffer.conflated) == (0, True, 0, 0)
+    assert buffer.capacity == DEFAULT_CAPACITY
+    with pytest.raises(IndexError):
+        buffer.pop()
+
+
+@pytest.mark.parametrize("policy", get_args(Policy))
+def test_what_fits_comes_out_as_it_went_in(policy: Policy) -> None:
+    buffer = make_buffer(policy, 8)
+    put(buffer, A, 1)
+    assert buffer.put_gap(gap(B, 1, 2, "slow_consumer"))
+    buffer.put_mark(Live(C, "e", 7))
+    assert pop_all(buffer) == [("A", "e", 1), gap(B, 1, 2, "slow_consumer"), Live(C, "e", 7)]
+
+
+@pytest.mark.parametrize("capacity", [0, -1, 1.5, True, None])
+def test_a_capacity_is_a_whole_number_from_one(capacity: Any) -> None:
+    with pytest.raises(ConfigurationError, match="buffer capacity: a whole number of at least 1"):
+        make_buffer("wait", capacity)
+
+
+def test_an_unknown_policy_is_told_with_those_that_exist() -> None:
+    with pytest.raises(ConfigurationError, match="'block' is none of wait, drop_oldest, latest, error"):
+        make_buffer("block", 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("policy", REFUSING)
+def test_full_refuses_and_leaves_what_it_holds(policy: Policy) -> None:
+    buffer = make_buffer(policy, 2)
+    assert put(buffer, A, 1, 2, 3) == [True, True, False]
+    assert not buffer.put_gap(gap(A, 3, 3))
+    buffer.put_mark(Live(A, "e", 2))
+    assert pop_all(buffer) == [("A", "e", 1), ("A", "e", 2), Live(A, "e", 2)]
+    assert put(buffer, A, 3) == [True]
+
+
+@pytest.mark.parametrize("policy", ["wait", "error", "drop_oldest"])
+def test_drained_is_at_most_half_full(policy: Policy) -> None:
+    buffer = make_buffer(policy, 5)
+    seen = []
+    for seq in range(1, 6):
+        put(buffer, A, seq)
+        seen.append(buffer.drained)
+    assert seen == [True, True, False, False, False]
+    while not buffer.drained:
+        buffer.pop()
+    assert len(buffer) == 2
+
+
+def test_drop_oldest_puts_one_gap_for_each_topic_before_what_remains() -> None:
+    buffer = make_buffer("drop_oldest", 2)
+    for seq in (1, 2, 3):
+        put(buffer, A, seq)
+        put(buffer, B, seq)
+    assert len(buffer) == 4
+    assert buffer.dropped == 4
+    assert pop_all(buffer) == [gap(A, 1, 2), gap(B, 1, 2), ("A", "e", 3), ("B", "e", 3)]
+
+
+def test_a_gap_once_read_is_not_told_again() -> None:
+    buffer = make_buffer("drop_oldest", 1)
+    put(buffer, A, 1, 2, 3)
+    assert buffer.pop() == gap(A, 1, 2)
+    put(buffer, A, 4)
+    assert pop_all(buffer) == [gap(A, 3, 3), ("A", "e", 4)]
+
+
+def test_a_dropped_gap_that_touches_is_merged_and_one_alone_keeps_its_reason() -> None:
+    buffer = make_buffer("drop_oldest", 1)
+    put(buffer, A, 1)
+    buffer.put_gap(gap(A, 2, 5, "slow_consumer"))
+    buffer.put_gap(gap(B, 2, 5, "slow_consumer"))
+    buffer.put_gap(gap(B, 6, 8, "slow_consumer"))
+    put(buffer, C, 1)
+    assert pop_all(buffer) == [gap(A, 1, 5), gap(B, 2, 8, "slow_consumer"), ("C", "e", 1)]
+    assert buffer.dropped == 1, "gaps are no events"
+
+
+def test_a_snapshot_repeats_and_so_counts_once_in_a_gap() -> None:
+    buffer = make_buffer("drop_oldest", 1)
+    buffer.put_gap(gap(A, 3, 5, "expired"))
+    put(buffer, A, 5, 6, 7)
+    assert pop_all(buffer) == [gap(A, 3, 6), ("A", "e", 7)]
+
+
+def test_a_new_epoch_stands_between_what_was_lost_before_and_after_it() -> None:
+    buffer = make_buffer("drop_oldest", 1)
+    put(buffer, A, 8, 9)
+    buffer.put_gap(gap(A, None, None, "epoch_changed", "f"))
+    put(buffer, A, 1, 2, 3, epoch="f")
+    between = gap(A, None, None, "epoch_changed", "f")
+    assert pop_all(buffer) == [gap(A, 8, 9), between, gap(A, 1, 2, epoch="f"), ("A", "f", 3)]
+
+
+def test_a_mark_keeps_its_place_between_what_was_lost() -> None:
+    buffer = make_buffer("drop_oldest", 1)
+    put(buffer, A, 1, 2)
+    buffer.put_mark(Live(A, "e", 2))
+    put(buffer, A, 3, 4)
+    assert pop_all(buffer) == [gap(A, 1, 2), Live(A, "e", 2), gap(A, 3, 3), ("A", "e", 4)]
+
+
+def test_events_without_a_number_are_a_gap_of_unknown_size() -> None:
+    buffer = make_buffer("drop_oldest", 1)
+    put(buffer, A, 0, 0, 0)
+    assert pop_all(buffer) == [gap(A, None, None), ("A", "e", 0)]
+    assert buffer.dropped == 2
+
+
+def test_latest_keeps_the_newest_of_each_topic_in_the_order_of_the_first() -> None:
+    buffer = make_buffer("latest", 2)
+    put(buffer, A, 1)
+    put(buffer, B, 1)
+    put(buffer, A, 2, 3)
+    assert len(buffer) == 2
+    assert buffer.conflated == 2
+    assert pop_all(buffer) == [("A", "e", 3), ("B", "e", 1)]
+
+
+def test_latest_keeps_gaps_and_marks_in_front_of_the_event_that_follows_them() -> None:
+    buffer = make_buffer("latest", 2)
+    buffer.put_gap(gap(A, 1, 2, "slow_consumer"))
+    put(buffer, A, 3)
+    buffer.put_gap(gap(A, 4, 5, "slow_consumer"))
+    buffer.put_mark(Live(A, "e", 5))
+    assert len(buffer) == 4
+    put(buffer, A, 6)
+    assert len(buffer) == 4
+    parts = [gap(A, 1, 2, "slow_consumer"), gap(A, 4, 5, "slow_consumer"), Live(A, "e", 5)]
+    assert pop_all(buffer) == [*parts, ("A", "e", 6)]
+
+
+def test_latest_gives_an_event_before_the_gap_that_came_after_it() -> None:
+    buffer = make_buffer("latest", 1)
+    put(buffer, A, 1)
+    buffer.put_gap(gap(A, 2, 3, "slow_consumer"))
+    buffer.put_gap(gap(A, 4, 5, "slow_consumer"))
+    assert buffer.pop() == ("A", "e", 1)
+    put(buffer, A, 6)
+    assert pop_all(buffer) == [gap(A, 2, 5, "slow_consumer"), ("A", "e", 6)]
+
+
+def test_latest_refuses_more_topics_than_its_capacity() -> None:
+    buffer = make_buffer("latest", 2)
+    assert put(buffer, A, 1, 2) == [True, True]
+    assert buffer.drained
+    assert put(buffer, B, 1) == [True]
+    assert not buffer.drained
+    assert put(buffer, C, 1) == [False]
+    assert put(buffer, A, 3) == [True]
+    assert not buffer.put_gap(gap(C, 1, 1))
+    assert buffer.put_gap(gap(B, 2, 2))
+    buffer.put_mark(Live(C, "e", 2))
+    assert pop_all(buffer) == [("A", "e", 3), ("B", "e", 1), gap(B, 2, 2), Live(C, "e", 2)]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.sampled_from("ABC")),
+        st.tuples(st.just("gap"), st.sampled_from("ABC")),
+        st.tuples(st.just("mark"), st.sampled_from("ABC")),
+        st.tuples(st.just("pop"), st.just("")),
+    ),
+    max_size=80,
+)
+
+
+class Run:
+    """Drives a buffer with numbered events, and tells what came out of each topic."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        self.buffer = buffer
+        self.heads: defaultdict[str, int] = defaultdict(int)
+        self.told: defaultdict[str, list[int]] = defaultdict(list)
+        """Gaps of the server, as the numbers in them."""
+        self.out: defaultdict[str, list[Any]] = defaultdict(list)
+
+    def step(self, what: str, symbol: str) -> None:
+        head = self.heads[symbol]
+        if what == "put" and self.buffer.put(key(symbol), "e", head + 1, (symbol, head + 1)):
+            self.heads[symbol] += 1
+        elif what == "gap" and self.buffer.put_gap(gap(key(symbol), head + 1, head + 2, "slow_consumer")):
+            self.heads[symbol] += 2
+            self.told[symbol] += [head + 1, head + 2]
+        elif what == "mark":
+            self.buffer.put_mark(Live(key(symbol), "e", head))
+        elif what == "pop" and self.buffer:
+            self.pop()
+
+    def pop(self) -> None:
+        length = len(self.buffer)
+        item = self.buffer.pop()
+        assert len(self.buffer) == length - 1
+        symbol = item.topic.symbol if isinstance(item, Gap | Live) else item[0]
+        self.out[symbol].append(item)
+
+    def drain(self) -> None:
+        while self.buffer:
+            self.pop()
+
+
+def numbers(item: Any) -> list[int]:
+    """The numbers that an item stands for."""
+    if isinstance(item, Gap):
+        assert item.first is not None
+        assert item.last is not None
+        return list(range(item.first, item.last + 1))
+    return [] if isinstance(item, Live) else [item[1]]
+
+
+def without_marks(run: Run) -> None:
+    for symbol, head in run.heads.items():
+        covered = [number for item in run.out[symbol] for number in numbers(item)]
+        assert covered == list(range(1, head + 1)), f"{symbol}: in order, each once, none missing"
+
+
+@given(STEPS, st.integers(1, 5), st.sampled_from(["wait", "error", "drop_oldest"]))
+@settings(max_examples=150, deadline=None)
+def test_every_number_is_an_event_or_in_one_gap_in_order(
+    steps: list[tuple[str, str]], capacity: int, policy: Policy
+) -> None:
+    run = Run(make_buffer(policy, capacity))
+    for what, symbol in steps:
+        if what != "mark":
+            run.step(what, symbol)
+            assert len(run.buffer) <= capacity + MAX_PARTS * 3
+    run.drain()
+    without_marks(run)
+    lost = [n for items in run.out.values() for item in items if isinstance(item, Gap) for n in numbers(item)]
+    assert run.buffer.dropped == len(lost) - sum(map(len, run.told.values()))
+    if policy != "drop_oldest":
+        assert run.buffer.dropped == 0
+
+
+@given(STEPS, st.integers(1, 5))
+@settings(max_examples=150, deadline=None)
+def test_with_marks_nothing_is_said_that_is_not_so(steps: list[tuple[str, str]], capacity: int) -> None:
+    run = Run(make_buffer("drop_oldest", capacity))
+    marked: dict[str, int] = {}
+    for what, symbol in steps:
+        if what == "mark":
+            marked[symbol] = run.heads[symbol]
+        run.step(what, symbol)
+        assert len(run.buffer) <= capacity + MAX_PARTS * 3
+    run.drain()
+    for symbol, items in run.out.items():
+        seen = 0
+        for item in items:
+            if isinstance(item, Gap) and item.first is None:
+                seen = -1  # too many parts: an unknown number, and what comes next begins anew
+                continue
+            for number in numbers(item):
+                assert number > seen if seen < 0 else number == seen + 1
+                seen = number
+            if isinstance(item, Live) and seen >= 0:
+                assert item.seq == seen
+        assert seen in (run.heads[symbol], -1)
+        last = [item.seq for item in items if isinstance(item, Live)]
+        assert last[-1:] == ([marked[symbol]] if symbol in marked else []), "the newest mark always comes"
+
+
+@given(STEPS)
+@settings(max_examples=150, deadline=None)
+def test_latest_ends_with_the_newest_and_every_other_number_was_skipped(steps: list[tuple[str, str]]) -> None:
+    run = Run(make_buffer("latest", 3))
+    for what, symbol in steps:
+        run.step(what, symbol)
+        assert len(run.buffer) <= 3 * (2 * MAX_PARTS + 1)
+    run.drain()
+    events = 0
+    for symbol, items in run.out.items():
+        got = [n for item in items if not (isinstance(item, Gap) and item.first is None) for n in numbers(item)]
+        assert got == sorted(set(got))
+        popped = [item[1] for item in items if not isinstance(item, Gap | Live)]
+        events += len(popped)
+        puts = [n for n in range(1, run.heads[symbol] + 1) if n not in run.told[symbol]]
+        assert popped[-1:] == puts[-1:]
+        if not any(isinstance(item, Gap) and item.first is None for item in items):
+            assert [n for item in items if isinstance(item, Gap) for n in numbers(item)] == run.told[symbol]
+    assert run.buffer.conflated == sum(run.heads.values()) - sum(map(len, run.told.values())) - events
