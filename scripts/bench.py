@@ -1,8 +1,11 @@
-"""Benchmarks: `scripts/bench fanout` and `scripts/bench aggregate`.
+"""Benchmarks: `scripts/bench fanout`, `scripts/bench client` and `scripts/bench aggregate`.
 
 fanout: one topic, quotes of about 190 bytes, 100 clients in one other process, as fast as possible, through
 `open_server` with its default settings (seq, ring and outbox on). Every frame is counted, and the last `seq` is checked
 at each client: a round in which anything is missing is an error, not a number.
+
+client: events a second received by this project's client and by those of other libraries from one stream, all made
+dicts by the same decoder (and by ours, typed events too). The peers live in `.venv-bench`, made on first use.
 
 aggregate: bars of four frequencies at once out of the trades of 1,000 symbols, in turns with polars' `group_by_dynamic`
 on the same trades. First both must make the same bars: prices and counts exactly, volumes to 1e-9.
@@ -114,11 +117,17 @@ def _parser() -> argparse.ArgumentParser:
     fanout.add_argument("--clients", type=_count, default=100)
     fanout.add_argument("--messages", type=_count, default=60_000, help="messages of the topic in a round")
     fanout.set_defaults(run=_run_fanout)
+    client = benchmarks.add_parser("client", help="events a second received, beside other libraries")
+    client.add_argument("--messages", type=_count, default=400_000, help="events of a round; slow clients get a tenth")
+    client.add_argument("--quick", action="store_true", help="a quarter of the messages, three rounds")
+    client.add_argument("--offline", action="store_true", help="only the peers that are installed in .venv")
+    client.add_argument("--contenders", nargs="+", metavar="NAME", help="only these; a wrong name shows all")
+    client.set_defaults(run=_run_client)
     aggregate = benchmarks.add_parser("aggregate", help="trades a second through bars of four frequencies")
     aggregate.add_argument("--symbols", type=_count, default=1_000)
     aggregate.add_argument("--trades", type=_count, default=1_000_000, help="trades of a round")
     aggregate.set_defaults(run=_run_aggregate)
-    for benchmark in (fanout, aggregate):
+    for benchmark in (fanout, client, aggregate):
         benchmark.add_argument("--rounds", type=_count, default=5)
         benchmark.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser
@@ -137,6 +146,22 @@ def _run_fanout(given: argparse.Namespace, machine: str) -> tuple[dict[str, obje
         f"fanout: {result['median']:,.0f} messages/s to {given.clients} clients (median of {given.rounds}; "
         f"{result['lowest']:,.0f} to {result['highest']:,.0f}), {result['frame_bytes']} bytes a frame"
     )
+
+
+def _run_client(given: argparse.Namespace, machine: str) -> tuple[dict[str, object], str]:
+    # The environment of the peers is made by this benchmark alone.
+    from _bench_venv import SetupError, peers_python
+    from bench_receive import ReceiveSettings, known, run, table
+
+    messages, rounds = (max(1, given.messages // 4), 3) if given.quick else (given.messages, given.rounds)
+    contenders = known(given.contenders)
+    try:
+        python = Path(sys.executable) if given.offline else peers_python()
+    except (SetupError, OSError) as error:
+        raise SystemExit(str(error)) from None
+    print(f"{machine}; {messages:,} messages a round", file=sys.stderr)
+    result = run(ReceiveSettings(python, messages, rounds, contenders=contenders))
+    return result, f"{machine}\n{table(result)}"
 
 
 def _run_aggregate(given: argparse.Namespace, machine: str) -> tuple[dict[str, object], str]:

@@ -1,0 +1,85 @@
+"""`scripts/bench client`: what it takes, that it measures, and that a client which lost something gives no number.
+
+The real runs here are tiny and in this environment: they prove that the parts work together, and time nothing.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+CLIENT = [sys.executable, str(SCRIPTS / "bench.py"), "client"]
+OURS = ["open_feed, typed", "open_feed, raw", "its fast lane alone"]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*CLIENT, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def receive(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The benchmark's own module, which finds its neighbours where it stands."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    import bench_receive
+
+    return bench_receive
+
+
+def python_that(folder: Path, says: str) -> Path:
+    """In place of the Python that runs a contender: one that answers this, whatever it is to run."""
+    program = folder / "python"
+    program.write_text(
+        f"""#!/bin/sh\n[ $# -gt 1 ] || {{ echo '{{"missing": {{}}, "versions": {{}}}}'; exit; }}\n{says}\n"""
+    )
+    program.chmod(0o755)
+    return program
+
+
+def test_help_names_what_can_be_set() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    for option in ("--messages", "--quick", "--offline", "--contenders", "--rounds", "--json"):
+        assert option in done.stdout
+
+
+def test_refuses_what_it_cannot_use() -> None:
+    none = run("--messages", "0")
+    assert (none.returncode, none.stdout) == (2, "")
+    assert "'0' is no whole number from 1" in none.stderr
+    nobody = run("--contenders", "picows")
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert nobody.stderr.startswith("no contender 'picows'; there are: trio-websocket; ")
+
+
+def test_measures_all_that_is_here() -> None:
+    done = run("--offline", "--messages", "1000", "--rounds", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert {"trio-websocket", "websockets.trio", "websockets", *OURS} <= set(result["contenders"])
+    assert "picows, uvloop is left out: No module named" in done.stderr
+    for one in result["contenders"].values():
+        assert one["median"] > 0
+        assert one["ratios"]["trio-websocket"]["lowest"] > 0
+    assert "websockets" in result["versions"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"events": 99}, {"symbol": "S001"}, {"time_ns": 1_704_205_800_000_000_000}],
+    ids=lambda told: next(iter(told)),
+)
+def test_what_is_not_the_stream_is_an_error(receive: ModuleType, tmp_path: Path, told: dict[str, object]) -> None:
+    sound = {"events": 100, "seconds": 1.0, "processor_seconds": 1.0, "symbol": "S009", "time_ns": receive.time_at(99)}
+    python = python_that(tmp_path, f"echo '{json.dumps(sound | told)}'")
+    with pytest.raises(SystemExit, match="trio-websocket received something else than the stream"):
+        receive.run(receive.ReceiveSettings(python, 10_000, 1, contenders=["trio-websocket"]))  # 100 to warm up
+
+
+def test_a_contender_that_fails_is_an_error(receive: ModuleType, tmp_path: Path) -> None:
+    python = python_that(tmp_path, "exit 7")
+    with pytest.raises(SystemExit, match="trio-websocket failed with exit code 7"):
+        receive.run(receive.ReceiveSettings(python, 1_000, 1, contenders=["trio-websocket"]))
