@@ -6,10 +6,10 @@ from datafye_trio.broker.latest import Delivery, Latest
 from datafye_trio.broker.outbox import Chunk, Gaps, Outbox, OutboxLimits, OutboxStatistics, Policy
 from datafye_trio.broker.ring import RingLimits
 from datafye_trio.broker.subscriber import Subscriber
-from datafye_trio.broker.topic import Board, BoardKey, Topic
+from datafye_trio.broker.topic import Board, BoardKey, CatchUp, Topic
 
 __all__ = [
     "Broker", "BrokerConfig", "Dataset", "SourceState",
     "Delivery", "Latest", "Chunk", "Gaps", "Outbox", "OutboxLimits", "OutboxStatistics", "Policy", "RingLimits",
-    "Subscriber", "Board", "BoardKey", "Topic",
+    "Subscriber", "Board", "BoardKey", "CatchUp", "Topic",
 ]  # fmt: skip

@@ -21,8 +21,8 @@ from datafye_trio.broker.ring import RingLimits, RingStore
 from datafye_trio.broker.subscriber import Subscriber
 from datafye_trio.broker.topic import Topic
 from datafye_trio.errors import ConfigurationError
-from datafye_trio.model import Event
-from datafye_trio.protocol import Codec, Encoding
+from datafye_trio.model import Event, Halt, Resume
+from datafye_trio.protocol import Codec, Encoding, Gap
 from datafye_trio.sources import BATCH, Mark, Source
 
 __all__ = ["Broker", "BrokerConfig"]
@@ -31,6 +31,8 @@ _QUEUE_BATCHES: Final = 16
 _SLICE: Final = 256
 """Messages handed out at once where a pass makes more of its batch (bars of thousands of symbols end together): some
 64 KiB a client, what its writer takes in one turn, so that a client that reads is not cut for our own burst."""
+_SHARED: Final[frozenset[type]] = frozenset({Halt, Resume})
+"""Events that go out on two channels: only these messages say on which they came."""
 Batch: TypeAlias = "tuple[Dataset, Sequence[Event] | Mark]"
 
 
@@ -79,6 +81,8 @@ class Broker:
         self.reading = trio.Lock()
         """Held for each step of such a stream. The lock is fair, so they take turns, and whoever is served live waits
         for one step of a few milliseconds; without it, each would take a step in every round of the scheduler."""
+        self.catching_up = trio.Lock()
+        """Held for each chunk that a client which resumes is sent, so that a thousand of them take turns, too."""
         self._new_epoch = new_epoch
         self._subscribers: set[Subscriber] = set()
         self._send, self._receive = trio.open_memory_channel[Batch](_QUEUE_BATCHES)
@@ -198,6 +202,24 @@ class Broker:
         fields = self._fields(topic, topic.latest, topic.seq) | {"snapshot": True}
         return self.frame(self.codec.write(fields, encoding), encoding)
 
+    def gap(self, topic: Topic, reason: str, lost: tuple[int, int] | None, encoding: Encoding) -> bytes:
+        """The frame of a gap: the first and last `seq` lost, None where that is unknown."""
+        board = topic.board
+        first, last = lost or (None, None)
+        message = Gap(
+            dataset=board.dataset,
+            asset_class=board.asset_class,
+            channel=board.key.channel,
+            symbol=topic.symbol,
+            epoch=board.epoch,
+            reason=reason,
+            frequency=board.key.frequency,
+            running=board.key.running or None,
+            from_=first,
+            to=last,
+        )
+        return self.frame(self.codec.encode(message, encoding), encoding)
+
     async def _fan_out(self, first: Batch) -> None:
         """One pass: takes all that has arrived, up to `BATCH` events."""
         batches = [first]
@@ -236,6 +258,8 @@ class Broker:
         if board.key.running:
             # Final bars go out on both topics: with two numberings, nobody could tell which is which.
             fields["running"] = True
+        if event.__class__ in _SHARED:
+            fields["channel"] = board.key.channel
         return fields
 
     def _render(self, topic: Topic, slot: Slot, encoding: Encoding) -> bytes:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from datafye_trio.broker.outbox import CHUNK_BYTES, Chunk
 from datafye_trio.broker.subscriber import Subscriber
-from datafye_trio.broker.topic import Topic
+from datafye_trio.broker.topic import CatchUp, Topic
 from datafye_trio.model import Event
 from datafye_trio.protocol import Encoding
 
@@ -107,7 +107,7 @@ def _hand_out(work: _Pass) -> None:
         for subscriber, delivery in topic.subscribers.items():
             if delivery is None:
                 reached.setdefault(subscriber, []).append(topic)
-            else:
+            elif not isinstance(delivery, CatchUp):
                 subscriber.latest.offer(topic, work.events[indices[-1]], len(indices), delivery)
     shared: dict[tuple[object, ...], list[Chunk]] = {}
     for subscriber, topics in reached.items():

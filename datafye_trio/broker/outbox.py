@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
@@ -183,21 +184,31 @@ class Outbox:
         full = self._messages * 2 > limits.messages or self._bytes * 2 > limits.bytes
         return until if full or self._age(now) > CONGESTED_AGE else None
 
-    async def wait_room(self) -> None:
-        """Wait until a chunk of stored data (`stream_bytes`, `STREAM_MESSAGES`) may be put. Always a checkpoint.
+    async def wait_room(self, age: float = inf) -> None:
+        """Wait until a chunk of stored data (`stream_bytes`, `STREAM_MESSAGES`) may be put; with an `age`, also
+        until nothing waits for more seconds than that. Always a checkpoint.
 
         What is put only after this call never fills the outbox: the client's reading is the flow control. Of those who
         wait, wake all; they take turns among themselves. Cancel-safe.
         """
         await trio.lowlevel.checkpoint()
-        while not self._closed:
-            if self._budget.used + self.stream_bytes > self._budget.limit:
+        while not (self._closed or self.has_room(age)):
+            if self._over_budget():
                 # Others hold it, and tell nobody when they let go: to tell would cost each of their writes.
                 await trio.sleep(_BUDGET_SECONDS)
-            elif self._has_room():
-                return
             else:
                 await self._room.park()
+
+    def has_room(self, age: float = inf) -> bool:
+        """Whether `wait_room` would not wait: its mark lies far below the limits, to leave room for answers."""
+        return not self._over_budget() and (
+            not self._times
+            or (
+                self._bytes + self.stream_bytes <= min(STREAM_BYTES, self.limits.bytes // 2)
+                and self._messages + STREAM_MESSAGES <= self.limits.messages // 2
+                and self._age() <= age
+            )
+        )
 
     async def next(self) -> Chunk:
         """Wait for a chunk and take it. Cancel-safe: a cancelled call has taken nothing."""
@@ -258,12 +269,8 @@ class Outbox:
             and self._age(now) <= self.limits.seconds
         )
 
-    def _has_room(self) -> bool:
-        """Whether a chunk of stored data fits, below a mark of its own that leaves room for answers."""
-        return not self._times or (
-            self._bytes + self.stream_bytes <= min(STREAM_BYTES, self.limits.bytes // 2)
-            and self._messages + STREAM_MESSAGES <= self.limits.messages // 2
-        )
+    def _over_budget(self) -> bool:
+        return self._budget.used + self.stream_bytes > self._budget.limit
 
     def _make_room(self, chunk: Chunk, now: float) -> bool:
         if self.limits.policy == "disconnect":

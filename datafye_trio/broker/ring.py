@@ -6,9 +6,12 @@ holds the byte budget and forgets the oldest segment first, whichever topic it b
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from itertools import chain
+from itertools import islice
+from operator import attrgetter
+from sys import maxsize
 from typing import Final
 
 import attrs
@@ -19,6 +22,7 @@ _FRAME_OVERHEAD: Final = 41
 """Bytes of a CPython bytes object beside its content, and of the list slot that holds it."""
 _SEGMENT_OVERHEAD: Final = 400
 """Bytes of a segment, its list and its place in the two orders, measured with tracemalloc and rounded up."""
+_FIRST: Final = attrgetter("first")
 
 
 @attrs.frozen
@@ -85,7 +89,13 @@ class Ring:
         return self._count
 
     def append(self, now: float, first: int, frames: Sequence[bytes]) -> None:
-        """Keep the frames of one pass, and forget what is older and more than the limits ask for."""
+        """Keep the frames of one pass, and forget what is older and more than the limits ask for.
+
+        Where numbers are left out (a relayed feed that itself has lost some), what was before is forgotten: a client
+        that resumes is told of a gap, and not led across it in silence.
+        """
+        while self._segments and first != self._next:
+            self.forget_first()
         size = sum(map(len, frames)) + len(frames) * _FRAME_OVERHEAD + _SEGMENT_OVERHEAD
         segment = Segment(self, now, first, list(frames), size)
         self._segments.append(segment)
@@ -103,15 +113,21 @@ class Ring:
         self._count -= len(segment.frames)
         self._store.remove(segment)
 
-    def after(self, seq: int) -> list[bytes] | None:
-        """The frames of every message after `seq`, oldest first; None if some of them are gone."""
-        if (self._segments[0].first if self._segments else self._next) > seq + 1:
+    def after(self, seq: int, messages: int = maxsize, size: int = maxsize) -> list[bytes] | None:
+        """The frames of every message after `seq`, oldest first; None if some of them are gone.
+
+        With bounds, the first of them only: at most `messages`, and `size` bytes in all, but one if there is any.
+        """
+        segments = self._segments
+        if (segments[0].first if segments else self._next) > seq + 1:
             return None
-        # From the newest back, since a client mostly lacks little; turned round once, since inserting at the front is
-        # quadratic in the segments.
-        found: list[list[bytes]] = []
-        for segment in reversed(self._segments):
-            if segment.first + len(segment.frames) - 1 <= seq:
-                break
-            found.append(segment.frames[max(0, seq + 1 - segment.first) :])
-        return list(chain.from_iterable(reversed(found)))
+        found: list[bytes] = []
+        # Cut in two, not walked: a client that is far behind comes back for chunk after chunk.
+        for place in range(max(0, bisect_right(segments, seq + 1, key=_FIRST) - 1), len(segments)):
+            segment = segments[place]
+            for frame in islice(segment.frames, max(0, seq + 1 - segment.first), None):
+                size -= len(frame)
+                if found and (size < 0 or len(found) == messages):
+                    return found
+                found.append(frame)
+        return found

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 from datafye_trio.broker.latest import Delivery, Latest, Slot
 from datafye_trio.broker.outbox import Outbox
-from datafye_trio.broker.topic import Board, Topic, Wildcard
+from datafye_trio.broker.topic import Board, CatchUp, Topic, Wildcard
 from datafye_trio.protocol import Encoding
 
 __all__ = ["Subscriber"]
@@ -34,11 +34,32 @@ class Subscriber:
     def join(self, topic: Topic, delivery: Delivery | None) -> bool:
         """Receive a topic from its next message on, or change how. True if it is new."""
         new = topic not in self.topics
-        if not new and topic.subscribers[self] is not None:
+        before = topic.subscribers.get(self)
+        if isinstance(before, CatchUp):
+            before.delivery = delivery
+            return False
+        if before is not None:
             self.latest.release(topic)
         topic.subscribers[self] = delivery
         self.topics[topic] = None
         return new
+
+    def fall_behind(self, topic: Topic, past: CatchUp) -> None:
+        """Receive a topic that was just joined only once its past was sent: see `catch_up`."""
+        topic.subscribers[self] = past
+
+    def is_behind(self, topic: Topic, past: CatchUp) -> bool:
+        """Whether that past is still due: a topic may have been left meanwhile, and even joined anew."""
+        return topic.subscribers.get(self) is past
+
+    def catch_up(self, topic: Topic, past: CatchUp) -> None:
+        """Receive a topic from its next message on: its past was sent."""
+        topic.subscribers[self] = past.delivery
+
+    def position(self, topic: Topic) -> int:
+        """The last `seq` of a topic that this client was sent, or that is none of its business."""
+        past = topic.subscribers.get(self)
+        return past.after if isinstance(past, CatchUp) and past.epoch == topic.board.epoch else topic.seq
 
     def leave(self, topic: Topic) -> bool:
         """Receive a topic no longer. False if it was not subscribed."""

@@ -13,7 +13,7 @@ from datafye_trio.model import Channel, Event, Frequency
 if TYPE_CHECKING:
     from datafye_trio.broker.subscriber import Subscriber
 
-__all__ = ["Board", "BoardKey", "Routed", "Topic", "Wildcard"]
+__all__ = ["Board", "BoardKey", "CatchUp", "Routed", "Topic", "Wildcard"]
 
 
 class BoardKey(NamedTuple):
@@ -22,6 +22,19 @@ class BoardKey(NamedTuple):
     channel: Channel
     frequency: Frequency | None = None
     running: bool = False
+
+
+@attrs.define(eq=False)
+class CatchUp:
+    """In place of a delivery: a client that has joined a topic, but is still being sent its past, out of the ring.
+
+    The fan-out passes it by. `after` is the `seq` that the client has got to, in the numbering of `epoch`; `delivery`
+    is how it receives the topic from then on.
+    """
+
+    epoch: str
+    after: int
+    delivery: Delivery | None
 
 
 @attrs.define(eq=False)
@@ -37,7 +50,7 @@ class Topic:
     seq: int = 0
     latest: Event | None = None
     pinned: bool = False
-    subscribers: dict[Subscriber, Delivery | None] = attrs.Factory(dict)
+    subscribers: dict[Subscriber, Delivery | CatchUp | None] = attrs.Factory(dict)
 
 
 @attrs.define

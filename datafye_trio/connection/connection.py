@@ -94,7 +94,7 @@ class Connection:
             if query:
                 self._judge(self._handler.handle_fields({**query, "action": "subscribe"}, self._session))
             async with trio.open_nursery() as nursery:
-                self._handler.streams.nursery = nursery
+                self._handler.open(nursery)
                 nursery.start_soon(self._read)
                 nursery.start_soon(self._watch)
                 nursery.start_soon(self._write, nursery.cancel_scope)
@@ -143,7 +143,7 @@ class Connection:
     def _stop_inbound(self) -> None:
         self._reading.cancel()
         self._watching.cancel()
-        self._handler.streams.cancel()
+        self._handler.cancel()
 
     async def _read(self) -> None:
         with self._reading:

@@ -60,6 +60,15 @@ class Handler:
         self._subscribing = Subscribing(broker, subscriber, endpoint, limits, self._answers)
         self.streams = Streams(broker, subscriber, endpoint, limits, self._answers)
 
+    def open(self, nursery: trio.Nursery) -> None:
+        """Before the first message is read: where the tasks run that some requests need."""
+        self.streams.nursery = self._subscribing.resuming.nursery = nursery
+
+    def cancel(self) -> None:
+        """The connection ends: end those tasks without a word."""
+        self.streams.cancel()
+        self._subscribing.resuming.cancel()
+
     def handle(self, message: str | bytes, session: Session) -> Ending | None:
         """Serve one message and queue the answers. Returns the ending if this was too much.
 

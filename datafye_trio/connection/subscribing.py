@@ -12,6 +12,7 @@ from typing import Any
 from datafye_trio.broker import Broker, Delivery, Subscriber, Topic
 from datafye_trio.connection.answers import Answers
 from datafye_trio.connection.limits import RequestLimits
+from datafye_trio.connection.resuming import Resuming, find_point
 from datafye_trio.connection.selection import ALL, Selection, find_dataset, select, select_symbols
 from datafye_trio.errors import RequestError
 from datafye_trio.model import Channel
@@ -41,6 +42,7 @@ class Subscribing:
         self._endpoint = endpoint
         self._limits = limits
         self._answers = answers
+        self.resuming = Resuming(broker, subscriber)
 
     def subscribe(self, request: Subscribe, ignored: tuple[str, ...]) -> Sequence[RequestError]:
         """Join what can be joined, answer, then send snapshots.
@@ -48,15 +50,16 @@ class Subscribing:
         Raises:
             RequestError: nothing of it can be done.
         """
-        if request.resume is not None:
-            raise RequestError(
-                ErrorCode.CHANNEL_NOT_AVAILABLE, "this server does not resume yet: subscribe without it", field="resume"
-            )
         dataset = find_dataset(self._broker, request, self._endpoint)
         chosen = select(dataset, request, self._endpoint, self._limits.symbols)
-        self._limit(chosen)
+        point = None if request.resume is None else find_point(request.resume, chosen)
+        unheard = [] if point is None else point.unheard(chosen)
+        self._limit(chosen, len(unheard))
         if chosen.boards and (chosen.symbols or chosen.everything):
-            self._join(request, chosen, ignored)
+            fresh, delivery = self._join(request, chosen, unheard, ignored)
+            if point is not None:
+                fresh = self.resuming.begin(fresh, point, delivery)
+            self._snapshots(request, fresh)
             self._broker.notify()
         return chosen.refusals
 
@@ -104,17 +107,20 @@ class Subscribing:
             )
         self._answers.send(SubscriptionList(tuple(groups), request.id, ignored or None))
 
-    def _limit(self, chosen: Selection) -> None:
-        """Take out of a selection what would exceed the topics of this connection, or of the server."""
+    def _limit(self, chosen: Selection, unheard: int) -> None:
+        """Take out of a selection what would exceed the topics of this connection, or of the server.
+
+        `unheard` topics are made for a `*` request, beside those that there are.
+        """
         room = self._limits.topics - len(self._subscriber.topics)
+        free = self._broker.config.max_topics - self._broker.topic_count()
         if chosen.everything:
             fresh = sum(
                 topic not in self._subscriber.topics for board in chosen.boards for topic in board.topics.values()
             )
-            refused: tuple[str, ...] = () if fresh <= room else (ALL,)
+            refused: tuple[str, ...] = () if fresh + unheard <= room and unheard <= max(0, free) else (ALL,)
             chosen.boards = [] if refused else chosen.boards
         else:
-            free = self._broker.config.max_topics - self._broker.topic_count()
             fitting = []
             for symbol in chosen.symbols:
                 topics = [board.topics.get(symbol) for board in chosen.boards]
@@ -136,7 +142,10 @@ class Subscribing:
             symbols=tuple(symbols),
         )
 
-    def _join(self, request: Subscribe, chosen: Selection, ignored: tuple[str, ...]) -> None:
+    def _join(
+        self, request: Subscribe, chosen: Selection, unheard: Sequence[str], ignored: tuple[str, ...]
+    ) -> tuple[Sequence[Topic], Delivery | None]:
+        """Join and answer. Returns the topics that are new to the connection, and how it receives them."""
         delivery = None
         if request.delivery == "latest":
             delivery = Delivery(1 / request.max_rate if request.max_rate else 0.0)
@@ -145,22 +154,26 @@ class Subscribing:
         for board in chosen.boards:
             if chosen.everything:
                 fresh += self._subscriber.join_all(board, delivery)
+                fresh += [board.topic(symbol) for symbol in unheard]
                 topics = list(board.topics.values())
             else:
                 joined = [self._subscriber.include(board, symbol, delivery) for symbol in chosen.symbols]
                 topics = [topic for topic, _ in joined]
                 fresh += [topic for topic, new in joined if new]
-            positions[board.key.channel] = {topic.symbol: topic.seq for topic in topics}
+            positions[board.key.channel] = {topic.symbol: self._subscriber.position(topic) for topic in topics}
         self._answers.send(
             Subscribed(
                 **self._answer_fields(request, chosen, [ALL] if chosen.everything else chosen.symbols),
-                positions=positions,
+                positions=positions if request.resume is None else None,
                 ignored=ignored or None,
             )
         )
+        return fresh, delivery
+
+    def _snapshots(self, request: Subscribe, topics: Sequence[Topic]) -> None:
         self._answers.snapshots(
             topic
-            for topic in fresh
+            for topic in topics
             if (topic.board.key.channel is Channel.QUOTES if request.snapshot is None else request.snapshot)
         )
 

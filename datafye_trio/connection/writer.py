@@ -8,7 +8,7 @@ import trio
 
 from datafye_trio.broker import Broker, Chunk, Gaps, Subscriber
 from datafye_trio.broker.outbox import CHUNK_BYTES
-from datafye_trio.protocol import Gap, Session, State, Trigger
+from datafye_trio.protocol import Session, State, Trigger
 from datafye_trio.wire import ServerSocket
 
 __all__ = ["Writer"]
@@ -98,20 +98,4 @@ class Writer:
 
     def _gap_frames(self, gaps: Gaps) -> list[bytes]:
         encoding = self._subscriber.encoding
-        found = []
-        for topic, (first, last) in gaps.items():
-            board = topic.board
-            gap = Gap(
-                dataset=board.dataset,
-                asset_class=board.asset_class,
-                channel=board.key.channel,
-                symbol=topic.symbol,
-                epoch=board.epoch,
-                reason=_SLOW,
-                frequency=board.key.frequency,
-                running=board.key.running or None,
-                from_=first,
-                to=last,
-            )
-            found.append(self._broker.frame(self._broker.codec.encode(gap, encoding), encoding))
-        return found
+        return [self._broker.gap(topic, _SLOW, lost, encoding) for topic, lost in gaps.items()]

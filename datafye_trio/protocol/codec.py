@@ -126,6 +126,7 @@ def _decode_data(fields: dict[str, Any], cls: type[Event]) -> Data:
         snapshot=_typed(fields, "snapshot", bool, NoneType) or False,
         conflated=_typed(fields, "conflated", int, NoneType),
         running=_typed(fields, "running", bool, NoneType) or False,
+        channel=_typed(fields, "channel", str, NoneType),
     )
 
 

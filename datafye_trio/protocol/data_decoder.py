@@ -22,7 +22,7 @@ from datafye_trio.protocol.codec import NS_PER_UNIT, TimestampUnit
 from datafye_trio.protocol.converters import wire_name
 from datafye_trio.protocol.messages import EVENT_TYPES, Data
 
-__all__ = ["DataDecoder"]
+__all__ = ["RECORDS", "DataDecoder"]
 
 _LIMIT: Final = 2**63
 _INTEGER: Final = Annotated[int, msgspec.Meta(ge=-_LIMIT, le=_LIMIT - 1)]
@@ -36,6 +36,7 @@ _ENVELOPE: Final[list[tuple[str, Any] | tuple[str, Any, Any]]] = [
     ("envelope_snapshot", bool | None, None),
     ("envelope_conflated", _COUNT | None, None),
     ("envelope_running", bool | None, None),
+    ("envelope_channel", str | None, None),
 ]
 """Prefixed, so that no field of an event can have the same name."""
 _ENVELOPE_NAMES: Final = {
@@ -46,6 +47,7 @@ _ENVELOPE_NAMES: Final = {
     "envelope_snapshot": "snapshot",
     "envelope_conflated": "conflated",
     "envelope_running": "running",
+    "envelope_channel": "channel",
 }
 
 
@@ -57,12 +59,28 @@ class DataDecoder:
 
     def decode(self, payload: str | bytes) -> Data | None:
         """The event in its envelope, its times in nanoseconds; None for anything but a sound data message."""
+        found = self.read(payload)
+        return None if found is None else self.data(found)
+
+    def read(self, payload: str | bytes) -> Any:
+        """The first half of `decode`: a struct with the event's own fields, and the envelope's as `envelope_seq` etc.
+
+        For a client that looks at the envelope first; `event` and `data` are the second half. None as in `decode`.
+        """
         try:
-            found = _DECODER.decode(payload)
+            return _DECODER.decode(payload)
         except (msgspec.DecodeError, ValueError, RecursionError):  # a ValueError: text that is no UTF-8
             return None
-        event = _MAKERS[type(found)](found)
-        if self._factor != 1 and not self._scale(event):
+
+    def event(self, found: Any) -> Event | None:
+        """The event of what `read` has found; None where a time has no place in 64 bits."""
+        event = _MAKERS[found.__class__](found)
+        return event if self._factor == 1 or self._scale(event) else None
+
+    def data(self, found: Any) -> Data | None:
+        """The event of what `read` has found, in its envelope; None as in `event`."""
+        event = self.event(found)
+        if event is None:
             return None
         return Data(
             event,
@@ -73,6 +91,7 @@ class DataDecoder:
             found.envelope_snapshot is True,
             found.envelope_conflated,
             found.envelope_running is True,
+            found.envelope_channel,
         )
 
     def _scale(self, event: Event) -> bool:
@@ -133,4 +152,6 @@ _MAKERS: Final[dict[type[Any], Callable[[Any], Event]]] = {struct: _maker(cls) f
 _TIMES_OF: Final = {
     cls: [field.name for field in attrs.fields(cls) if field.name in _TIMES] for cls in EVENT_TYPES.values()
 }
+RECORDS: Final[dict[type[Any], type[Any]]] = dict(_STRUCTS)
+"""The class of event to the class of what `DataDecoder.read` finds."""
 _DECODER: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(Union[tuple(_STRUCTS.values())])  # noqa: UP007 -- made here

@@ -173,7 +173,8 @@ class StreamError:
 class Data:
     """An event in its envelope, as a client reads it. Live data has a `seq`, stored data a `stream`.
 
-    `running` is whether a bar came on the topic of running bars, final ones included.
+    `running` is whether a bar came on the topic of running bars, final ones included. `channel` is that of a halt or
+    resume, which come on two; None for all others, whose channel their type tells, and from a server that lacks it.
     """
 
     event: Event
@@ -184,6 +185,7 @@ class Data:
     snapshot: bool = False
     conflated: int | None = None
     running: bool = False
+    channel: str | None = None
 
 
 Message: TypeAlias = (

@@ -75,9 +75,9 @@ ERRORS = {
         "CHANNEL_NOT_AVAILABLE", {"field": "channels"},
     ),
     "resume": (
-        "/stocks/live/quotes",
-        '{"action":"subscribe","symbols":["AAPL"],"resume":{"epoch":"e","positions":{"AAPL":1}}}',
-        "CHANNEL_NOT_AVAILABLE", {"field": "resume"},
+        "/stocks/live",
+        '{"action":"subscribe","channels":["quotes","trades"],"symbols":["AAPL"],"resume":{"epoch":"e","positions":{}}}',
+        "INVALID_MESSAGE", {"field": "resume"},
     ),
     "history": (
         "/stocks/history",

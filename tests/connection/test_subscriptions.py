@@ -133,10 +133,10 @@ async def test_a_halt_goes_to_quotes_and_trades(autojump_clock: MockClock) -> No
         await peer.ask(action="subscribe", channels=["quotes", "trades"], symbols=["AAPL"])
         await peer.server.publish(Halt("AAPL", START_NS, "volatility"))
         found = await peer.messages(2)
-        assert [message["type"] for message in found] == ["halt", "halt"]
+        assert [(message["type"], message["channel"]) for message in found] == [("halt", "quotes"), ("halt", "trades")]
         assert found[0] == {
             "type": "halt", "dataset": "Stocks", "assetClass": "stocks", "seq": 1, "symbol": "AAPL",
-            "timestamp": START_NS, "reason": "volatility",
+            "timestamp": START_NS, "reason": "volatility", "channel": "quotes",
         }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import msgspec
 import pytest
 
@@ -238,6 +239,16 @@ def test_marks_of_a_snapshot_of_conflation_and_of_the_topic_of_running_bars() ->
     assert codec.write(plain | json.loads(f"{{{marks}}}"), "json").decode() == text
     expected = Data(Halt("AAPL", 5, "x"), "SIP", "stocks", 7, snapshot=True, conflated=3, running=True)
     assert decode_message(text) == DataDecoder().decode(text) == expected
+
+
+def test_a_halt_names_the_channel_it_came_on_but_not_from_an_older_server() -> None:
+    text = f'{{"type":"halt",{ENVELOPE},"symbol":"AAPL","timestamp":5,"reason":"x","channel":"trades"}}'
+    plain = Codec().data_dict(Halt("AAPL", 5, "x"), "SIP", "stocks", 7)
+    assert Codec().write(plain | {"channel": "trades"}, "json").decode() == text
+    expected = Data(Halt("AAPL", 5, "x"), "SIP", "stocks", 7, channel="trades")
+    assert decode_message(text) == DataDecoder().decode(text) == expected
+    older = text.replace(',"channel":"trades"', "")
+    assert decode_message(older) == DataDecoder().decode(older) == attrs.evolve(expected, channel=None)
 
 
 def test_data_of_a_stream_has_its_name_and_no_seq() -> None:
