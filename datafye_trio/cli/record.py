@@ -26,7 +26,7 @@ from datafye_trio.errors import ConfigurationError, RecordingError, leaves_of
 from datafye_trio.protocol import Subscribe, find_endpoint, parse_channel, parse_frequency
 from datafye_trio.recordings.arrow import load_arrow
 from datafye_trio.recordings.writer import RecordingWriter
-from datafye_trio.wire.client import open_client
+from datafye_trio.wire import ClientOptions, open_client
 
 __all__ = ["RECORD_EXAMPLES", "RecordFlags", "check_folder", "record", "requests_of", "run"]
 
@@ -88,9 +88,9 @@ def record(url: str, folder: Path, flags: RecordFlags) -> int:
     """
     if flags.seconds is not None and not 0 < flags.seconds < math.inf:
         raise ConfigurationError("--seconds must be a number above 0")
-    open_client(url, ca=flags.ca)  # only to refuse a wrong URL before anything is made
+    open_client(url, ClientOptions(ca=flags.ca))  # only to refuse a wrong URL before anything is made
     config = RecorderConfig(
-        connect=partial(open_client, url, ca=flags.ca),
+        connect=partial(open_client, url, ClientOptions(ca=flags.ca)),
         requests=requests_of(url, flags),
         open_sink=partial(RecordingWriter, folder),
         reconnect=flags.reconnect,

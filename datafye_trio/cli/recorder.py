@@ -17,10 +17,10 @@ import trio
 from datafye_trio.cli.backoff import Backoff, comes_back
 from datafye_trio.cli.intake import Intake, RefusedError, Row, Socket, Tally
 from datafye_trio.cli.text import one_line
-from datafye_trio.errors import EventError, RecordingError
+from datafye_trio.errors import ConnectError, EventError, RecordingError
 from datafye_trio.model import AssetClass, Channel, Event
 from datafye_trio.protocol import Subscribe, Subscribed
-from datafye_trio.wire.client import ClientSocketClosed, ConnectError
+from datafye_trio.wire import ClientSocketClosed
 
 __all__ = ["Recorder", "RecorderConfig", "Sink"]
 

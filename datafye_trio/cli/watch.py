@@ -16,7 +16,7 @@ import trio
 from datafye_trio.cli.flags import WatchFlags
 from datafye_trio.cli.text import Screen, one_line, say
 from datafye_trio.cli.views import LinesView, TableView, View
-from datafye_trio.errors import ConfigurationError, RequestError
+from datafye_trio.errors import ConfigurationError, ConnectError, RequestError
 from datafye_trio.protocol import (
     ErrorReply,
     Gap,
@@ -27,7 +27,7 @@ from datafye_trio.protocol import (
     find_endpoint,
     request_to_dict,
 )
-from datafye_trio.wire.client import ClientSocket, ClientSocketClosed, ConnectError, open_client
+from datafye_trio.wire import ClientOptions, ClientSocket, ClientSocketClosed, open_client
 
 __all__ = ["run", "watch"]
 
@@ -54,7 +54,7 @@ def watch(url: str, flags: WatchFlags) -> int:
 
 async def run(url: str, flags: WatchFlags) -> int:
     """Watch until SIGINT, SIGTERM, `--seconds` or the end of whoever reads stdout (0), or until it fails (1)."""
-    client = open_client(url, ca=flags.ca)
+    client = open_client(url, ClientOptions(ca=flags.ca))
     table = sys.stdout.isatty() and not flags.json
     view: View = TableView(url, Screen()) if table else LinesView(url, sys.stdout.fileno())
     watching = trio.CancelScope(deadline=trio.current_time() + (flags.seconds or math.inf))
@@ -124,9 +124,10 @@ async def _follow(socket: ClientSocket, request: Subscribe, view: View) -> NoRet
     await socket.send(json.dumps(request_to_dict(request)))
     subscribed = puzzled = False
     while True:
-        text = await socket.receive()
+        received = await socket.receive()
+        text = received if isinstance(received, str) else received.decode("utf-8", "replace")
         try:
-            message = decode_message(text if isinstance(text, str) else text.decode("utf-8", "replace"))
+            message = decode_message(text)
         except RequestError as error:
             # A newer server may send what we do not know; a broken one should not go unnoticed either.
             if not puzzled:
@@ -147,7 +148,7 @@ async def _follow(socket: ClientSocket, request: Subscribe, view: View) -> NoRet
                 say(one_line(f"gap on {message.channel} of {message.symbol}: {lost} lost ({message.reason})"))
             case _:
                 pass
-        await view.take(str(text), message)
+        await view.take(text, message)
 
 
 def _explain(error: ErrorReply) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 from cli.recording import Bench, Line, connected, data, good, subscribed
 from support import START_NS, memory_server, quote, trade
 from trio.testing import MockClock
-from trio_websocket import wrap_client_stream
 
 from datafye_trio.errors import EventError
 from datafye_trio.model import Halt
-from datafye_trio.wire.client import ClientSocket
+from datafye_trio.wire import ClientOptions, open_client
 
 PONG = {"type": "pong", "timestamp": 1}
 
@@ -148,15 +146,10 @@ async def test_a_server_of_ours_over_memory(autojump_clock: MockClock) -> None:
     """Halts too, which come on both channels; and heartbeats, without which the server would end it after 40 s."""
     async with memory_server() as server, trio.open_nursery() as nursery:
 
-        @asynccontextmanager
-        async def connect() -> AsyncIterator[ClientSocket]:
-            async with trio.open_nursery() as inner:
-                socket = await wrap_client_stream(inner, server.connect(), "localhost", "/datafye-ws/v1")  # type: ignore[arg-type]
-                try:
-                    yield ClientSocket(socket)
-                finally:
-                    inner.cancel_scope.cancel()
+        async def transport() -> trio.abc.Stream:
+            return server.connect()
 
+        connect = partial(open_client, "ws://localhost/datafye-ws/v1", ClientOptions(open_stream=transport))
         bench = Bench([], connect=connect)
         nursery.start_soon(bench.run, 120)
         await trio.sleep(1)

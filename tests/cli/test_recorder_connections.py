@@ -7,8 +7,8 @@ import trio
 from cli.recording import Bench, Line, at, connected, data, good, refused, subscribed
 from trio.testing import MockClock
 
+from datafye_trio.errors import ConnectError
 from datafye_trio.protocol import Subscribe
-from datafye_trio.wire.client import ConnectError
 
 
 async def test_a_lost_connection_is_made_again_and_what_was_missed_is_a_hole(autojump_clock: MockClock) -> None:

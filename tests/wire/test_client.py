@@ -15,10 +15,10 @@ import trio.testing
 import trustme
 
 from datafye_trio import Program, ServerConfig, open_server
-from datafye_trio.errors import ConfigurationError
+from datafye_trio.errors import ConfigurationError, ConnectError
 from datafye_trio.server import AccessConfig
 from datafye_trio.wire import client as module
-from datafye_trio.wire.client import ClientSocketClosed, ConnectError, open_client
+from datafye_trio.wire.client import ClientOptions, ClientSocketClosed, open_client
 
 WAIT = 20
 CONFIG = ServerConfig(port=0)
@@ -39,9 +39,9 @@ async def silent(_: trio.SocketStream) -> None:
     await trio.sleep_forever()
 
 
-async def failure(url: str, ca: Path | None = None) -> str:
+async def failure(url: str, ca: Path | None = None, *, seconds: float = 10) -> str:
     with trio.fail_after(WAIT), pytest.raises(ConnectError) as caught:
-        async with open_client(url, ca=ca):
+        async with open_client(url, ClientOptions(ca=ca, connect_seconds=seconds)):
             pytest.fail("connected")
     return str(caught.value)
 
@@ -127,10 +127,9 @@ async def test_cancelled_while_connecting() -> None:
         assert scope.cancelled_caught
 
 
-async def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CONNECT_SECONDS", 0.05)
+async def test_a_server_that_never_answers() -> None:
     async with listening(silent) as url:
-        assert await failure(url) == f"no answer from {url[5:]} within 0.05 s"
+        assert await failure(url, seconds=0.05) == f"no answer from {url[5:]} within 0.05 s"
 
 
 async def test_a_server_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +147,9 @@ async def test_a_server_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
         silent.set()
         async with open_client(url) as socket:
-            with pytest.raises(ClientSocketClosed, match="^connection lost$"):
+            with pytest.raises(
+                ClientSocketClosed, match="^connection lost: the server ended it without a close frame$"
+            ):
                 await socket.receive()
 
 
@@ -216,7 +217,7 @@ def secure(authority: trustme.CA, tmp_path: Path) -> ServerConfig:
 async def test_tls_with_an_authority_of_ones_own(secure: ServerConfig, tmp_path: Path) -> None:
     with trio.fail_after(WAIT):
         async with open_server(secure, [Program()]) as server:
-            async with open_client(server.url, ca=tmp_path / "ca.pem") as socket:
+            async with open_client(server.url, ClientOptions(ca=tmp_path / "ca.pem")) as socket:
                 assert json.loads(await socket.receive())["type"] == "connected"
             why = await failure(server.url)
             assert why == f"no TLS with localhost:{server.port}: unable to get local issuer certificate"
@@ -263,4 +264,4 @@ def test_authorities_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("")
     for name in ("missing.pem", "empty.pem"):
         with pytest.raises(ConfigurationError, match=rf"^cannot use the authorities in .*{name}: "):
-            open_client("wss://localhost", ca=tmp_path / name)
+            open_client("wss://localhost", ClientOptions(ca=tmp_path / name))
