@@ -1,4 +1,4 @@
-"""Datafye's streaming market data API on Trio: a server, and the words that it speaks.
+"""Datafye's streaming market data API on Trio: a server, a client, and the words that they speak.
 
 Everything public is here: `from datafye_trio import open_server, ServerConfig, Synthetic, Trade`.
 """
@@ -18,6 +18,24 @@ from datafye_trio.aggregates import (
     only_conditions,
 )  # fmt: skip
 from datafye_trio.broker import OutboxLimits, RingLimits
+from datafye_trio.client import (
+    Feed,
+    FeedConfig,
+    FeedState,
+    Layout,
+    LedgerEntry,
+    RawItem,
+    Reconnect,
+    StateChange,
+    StateWatch,
+    SubscribeOptions,
+    Subscription,
+    SubscriptionStatistics,
+    default_url,
+    deployment_url,
+    open_feed,
+    open_raw_feed,
+)  # fmt: skip
 from datafye_trio.connection import HeartbeatConfig, RequestLimits
 from datafye_trio.errors import (
     BufferOverflowError,
@@ -82,6 +100,9 @@ from datafye_trio.wire import InboundLimits
 __all__ = [
     "open_server", "Server", "ServerConfig", "AccessConfig", "ConnectionLimits", "ControlConfig", "HeartbeatConfig",
     "InboundLimits", "OutboxLimits", "RequestLimits", "RingLimits",
+    "open_feed", "open_raw_feed", "Feed", "FeedConfig", "Layout", "Reconnect", "RawItem", "Subscription",
+    "SubscribeOptions", "SubscriptionStatistics", "FeedState", "StateChange", "StateWatch", "LedgerEntry",
+    "default_url", "deployment_url",
     "Quote", "Trade", "Bar", "Line", "Sma", "Ema", "Halt", "Resume", "Event", "Timed",
     "Gap", "Live", "FeedItem",
     "AssetClass", "Channel", "Frequency", "DatasetInfo", "TopicKey", "Position",

@@ -21,7 +21,7 @@ def test_the_public_names() -> None:
     assert sorted(datafye_trio.__all__) == sorted(set(datafye_trio.__all__))
     for name in ("open_server", "ServerConfig", "Quote", "Trade", "Synthetic", "Replay", "Program", "DatafyeError"):
         assert name in datafye_trio.__all__
-    for package in ("model", "aggregates", "sources", "errors", "server"):
+    for package in ("model", "aggregates", "sources", "errors", "server", "client"):
         public = set(importlib.import_module(f"datafye_trio.{package}").__all__)
         internal = {"QUICKSTART_SYMBOLS", "CRYPTO_SYMBOLS", "NOTIONAL_RATE", "BATCH", "LIVE_GRACE", "Accumulator",
             "Aggregator", "SmaFold", "EmaFold", "span_of", "Value", "ConnectFailure", "GapReason",

@@ -1,1 +1,17 @@
-"""The client: a feed that reconnects, resumes and can prove what was lost."""
+"""The client library: a feed that stays connected, proves that nothing was lost, and never waits for its consumer."""
+
+from datafye_trio.client.backoff import Reconnect
+from datafye_trio.client.config import FeedConfig, Layout
+from datafye_trio.client.feed import Feed, RawItem, open_feed, open_raw_feed
+from datafye_trio.client.options import SubscribeOptions
+from datafye_trio.client.states import FeedState, StateChange, StateWatch
+from datafye_trio.client.subscription import Subscription, SubscriptionStatistics
+from datafye_trio.client.topic import LedgerEntry
+from datafye_trio.client.urls import default_url, deployment_url
+
+__all__ = [
+    "open_feed", "open_raw_feed", "Feed", "FeedConfig", "Layout", "Reconnect", "RawItem",
+    "Subscription", "SubscribeOptions", "SubscriptionStatistics",
+    "FeedState", "StateChange", "StateWatch", "LedgerEntry",
+    "default_url", "deployment_url",
+]  # fmt: skip

@@ -1,0 +1,176 @@
+"""What is asked of a server, and what its answers mean for the book. No I/O, all sync.
+
+Each request has a number as its `id`, and each answer brings it back: an answer stands at one place of the stream, and
+what comes before and after it is told apart by that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import count
+
+from datafye_trio.client.board import Ask, Board
+from datafye_trio.client.book import ALL, Book
+from datafye_trio.client.sink import Sink
+from datafye_trio.client.topic import Topic, Wire
+from datafye_trio.errors import SubscriptionError
+from datafye_trio.logs import get_logger
+from datafye_trio.protocol import ErrorReply, Subscribed, request_to_dict
+
+__all__ = ["Asking"]
+
+log = get_logger("feed")
+
+
+class Asking:
+    """The requests of one connection after another.
+
+    Attributes:
+        put_off: whether the server wants something to be asked again later; who waits for that takes it back.
+    """
+
+    def __init__(self, book: Book) -> None:
+        self.put_off = False
+        self._book = book
+        self._asks: dict[int, Ask] = {}
+        self._numbers = count(1)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether an answer is due."""
+        return bool(self._asks)
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that is wanted is on the wire."""
+        return not (self._asks or self._book.dirty or self.put_off) and all(
+            board.settled for board in self._book.boards.values()
+        )
+
+    def cut(self) -> None:
+        """The connection is gone: no answer will come."""
+        self._asks.clear()
+        self.put_off = False
+
+    def requests(self) -> list[str]:
+        """What is to be asked now, as texts."""
+        self._book.dirty = False
+        texts = []
+        for board in self._book.boards.values():
+            for ask in board.plan(self._book.budget):
+                number = next(self._numbers)
+                self._asks[number] = ask
+                texts.append(json.dumps(request_to_dict(ask.request(number)), separators=(",", ":")))
+        return texts
+
+    def subscribed(self, message: Subscribed) -> None:
+        """The server has accepted a request, or a part of it."""
+        number, ask = self._find(message.id)
+        if ask is None or ask.leave:
+            return
+        board = ask.board
+        board.epoch = message.epoch
+        positions = (message.positions or {}).get(board.key.channel, {})
+        for symbol in list(ask.topics) if ask.star else message.symbols:
+            if (topic := ask.topics.pop(symbol, None)) is not None:
+                self._joined(ask, topic, message.epoch, positions.get(symbol, 0))
+        if ask.star:
+            self._star_joined(board, positions)
+        self._close(number, ask)
+
+    def left(self, number: str | int | None) -> None:
+        """The server has unsubscribed what it was asked to."""
+        number, ask = self._find(number)
+        if ask is None or not ask.leave:
+            return
+        board = ask.board
+        topics = list(ask.topics.values())
+        if ask.star:
+            board.star = Wire.OFF
+            topics = [topic for symbol, topic in board.topics.items() if symbol not in set(ask.keep)]
+        for topic in topics:
+            board.moving.pop(topic, None)
+            self._book.off_wire(topic)
+        ask.topics.clear()
+        self._close(number, ask)
+
+    def refused(self, message: ErrorReply) -> None:
+        """The server has refused a request, or a part of it."""
+        number, ask = self._find(message.id)
+        if ask is None:
+            log.warning("the server refuses something", code=message.code, why=message.message[:200])
+            return
+        if ask.leave:
+            self.left(number)  # it was not subscribed: as good as unsubscribed
+            return
+        named = [ask.topics.pop(symbol) for symbol in message.symbols or () if symbol in ask.topics]
+        whole = not named
+        if whole:
+            named = list(ask.topics.values())
+            ask.topics.clear()
+        if message.retryable:
+            self._put_off(ask, named, star=whole and ask.star)
+        else:
+            self._refuse(ask, named, message, star=whole and ask.star)
+        self._close(number, ask)
+
+    def _find(self, number: str | int | None) -> tuple[int, Ask | None]:
+        return (number, self._asks.get(number)) if isinstance(number, int) else (0, None)
+
+    def _close(self, number: int, ask: Ask) -> None:
+        """Forget a request that is answered in full."""
+        if not ask.topics and ask.board.star is not (Wire.LEAVING if ask.leave else Wire.JOINING):
+            self._asks.pop(number, None)
+            self._book.dirty = True
+
+    def _joined(self, ask: Ask, topic: Topic, epoch: str, position: int) -> None:
+        ask.board.moving.pop(topic, None)
+        if ask.resume is None:
+            topic.started(epoch, position)
+        elif epoch == ask.epoch:
+            topic.rejoined(ask.resume[topic.key.symbol])
+        else:
+            topic.set_wire(Wire.ON)
+            topic.restarted(epoch, "epoch_changed")
+        self._book.on_wire(topic)
+
+    def _star_joined(self, board: Board, positions: Mapping[str, int]) -> None:
+        board.star, board.star_joined = Wire.ON, True
+        for symbol, position in positions.items():
+            topic = board.topic(symbol)
+            if not topic.placed:
+                topic.started(board.epoch, position)
+                self._book.on_wire(topic)
+        for topic in board.topics.values():
+            if topic.placed:
+                board.include(topic, 0)
+        for sink in board.stars:
+            sink.pending.discard(board)
+            sink.changed()
+
+    def _put_off(self, ask: Ask, topics: list[Topic], *, star: bool) -> None:
+        if star:
+            ask.board.star = Wire.OFF
+        for topic in topics:
+            ask.board.moving.pop(topic, None)
+            self._book.off_wire(topic)
+        self.put_off = True
+
+    def _refuse(self, ask: Ask, topics: list[Topic], message: ErrorReply, *, star: bool) -> None:
+        board = ask.board
+        symbols: dict[Sink, list[str]] = {}
+        if star:
+            board.star = Wire.OFF
+            for sink in list(board.stars):
+                self._book.drop_star(sink, board)
+                symbols[sink] = [ALL]
+        for topic in topics:
+            board.moving.pop(topic, None)
+            self._book.off_wire(topic)
+            for sink in [*topic.named] if not star else ():
+                self._book.drop(sink, topic)
+                symbols.setdefault(sink, []).append(topic.key.symbol)
+        for sink, refused in symbols.items():
+            named = tuple(refused) if message.symbols else ()
+            self._book.refuse(sink, SubscriptionError(message.code, message.message, named))

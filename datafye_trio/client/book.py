@@ -1,0 +1,233 @@
+"""What is wanted and what was received: the memory of a feed, over any number of connections. No I/O, all sync.
+
+Subscriptions come and go here, and what a server sends finds its topic here. The rules for one topic are in `topic`;
+what is asked of the server for all this, and what it answers, is in `asking`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, get_args
+
+from datafye_trio.client.board import Board, BoardKey, RequestBudget
+from datafye_trio.client.decoding import Intake
+from datafye_trio.client.sink import Sink
+from datafye_trio.client.topic import LedgerEntry, Topic, Wire
+from datafye_trio.errors import FeedError, SubscriptionError
+from datafye_trio.model import AssetClass, Bar, Channel, Ema, GapReason, Halt, Quote, Resume, Sma, TopicKey, Trade
+from datafye_trio.protocol import Data, Gap
+
+__all__ = ["ALL", "Book"]
+
+ALL: Final = "*"
+_TICKS: Final = (Channel.QUOTES, Channel.TRADES)
+_CHANNELS: Final = {
+    Quote: Channel.QUOTES,
+    Trade: Channel.TRADES,
+    Bar: Channel.AGGREGATES,
+    Sma: Channel.SMA,
+    Ema: Channel.EMA,
+}
+_REASONS: Final[dict[str, GapReason]] = {reason: reason for reason in get_args(GapReason)}
+
+
+class Book:
+    """See the module.
+
+    Attributes:
+        sinks: all subscriptions.
+        waiting: those whose program waits for an item.
+        boards: the topics, by dataset, channel and frequency.
+        budget: what one request may hold.
+        dirty: whether what is wanted may not be what is on the wire.
+    """
+
+    def __init__(self, intake: Intake) -> None:
+        self.sinks: dict[Sink, None] = {}
+        self.waiting: set[Sink] = set()
+        self.boards: dict[BoardKey, Board] = {}
+        self.budget = RequestBudget()
+        self.dirty = False
+        self._intake = intake
+
+    # What subscriptions call.
+
+    def attach(self, sink: Sink, boards: Iterable[tuple[BoardKey, AssetClass]], symbols: Sequence[str]) -> None:
+        """Subscribe a sink to symbols (in normal form) of boards; with `*` among them, to every symbol."""
+        self.sinks[sink] = None
+        for key, asset_class in boards:
+            if (board := self.boards.get(key)) is None:
+                board = self.boards[key] = Board(key, asset_class)
+            if ALL in symbols:
+                self._attach_star(sink, board)
+            else:
+                for symbol in symbols:
+                    self._attach_topic(sink, board.topic(symbol))
+        self.dirty = True
+
+    def detach(self, sink: Sink, symbols: Iterable[str] | None = None) -> None:
+        """Unsubscribe a sink from these symbols, or from everything. Idempotent."""
+        gone = None if symbols is None else set(symbols)
+        for topic in [topic for topic in sink.topics if gone is None or topic.key.symbol in gone]:
+            self.drop(sink, topic)
+        if gone is None:
+            for board in list(sink.stars):
+                self.drop_star(sink, board)
+            self.sinks.pop(sink, None)
+            self.waiting.discard(sink)
+
+    def drop(self, sink: Sink, topic: Topic) -> None:
+        """Unsubscribe a sink from one topic."""
+        topic.leave(sink)
+        sink.topics.pop(topic, None)
+        sink.pending.discard(topic)
+        self.touch(topic)
+        self.board(topic).forget(topic)
+
+    def drop_star(self, sink: Sink, board: Board) -> None:
+        """A sink wants every symbol of a board no longer."""
+        board.stars.pop(sink, None)
+        board.star_joined = board.star_joined and bool(board.stars)
+        sink.stars.pop(board, None)
+        sink.pending.discard(board)
+        for topic in [
+            topic for topic in sink.topics if topic.key.symbol in board.topics and self.board(topic) is board
+        ]:
+            self.drop(sink, topic)
+        self.dirty = True
+
+    def pause(self, sink: Sink) -> None:
+        """A sink is full: it keeps its places, and what nobody else reads is taken off the wire."""
+        sink.paused = True
+        sink.pauses += 1
+        for topic in sink.topics:
+            topic.park(sink)
+            self.touch(topic)
+
+    def unpause(self, sink: Sink) -> None:
+        """A sink has room again: it goes on from its places."""
+        sink.paused = False
+        for board in sink.stars:
+            for topic in list(board.topics.values()):
+                if topic not in sink.topics and topic.placed:  # it appeared meanwhile
+                    sink.topics[topic] = None
+                    topic.park_at(sink, 0)
+        for topic in list(sink.topics):
+            if sink.paused:
+                break  # full again; the rest is still parked
+            if (place := topic.parked.pop(sink, None)) is not None:
+                topic.join_from(sink, place)
+                self.touch(topic)
+
+    def ledger(self) -> dict[TopicKey, LedgerEntry]:
+        """The account of every topic."""
+        return {topic.key: topic.entry() for board in self.boards.values() for topic in board.topics.values()}
+
+    # What a connection calls.
+
+    def cut(self) -> None:
+        """The connection is gone: what was wanted is not on the wire any more."""
+        self._intake.routes.clear()
+        self.dirty, self.budget = True, RequestBudget()
+        for board in self.boards.values():
+            board.cut()
+
+    def fail(self, failure: FeedError) -> None:
+        """There will be no other connection."""
+        for sink in list(self.sinks):
+            sink.fail(failure)
+
+    def refuse(self, sink: Sink, refusal: SubscriptionError) -> None:
+        """The server has refused a part of a subscription. Refused later on, it ends, unless it takes what it gets."""
+        sink.refusals.append(refusal)
+        if sink.entered and not sink.partial:
+            self.detach(sink)
+            sink.fail(refusal)
+        sink.changed()
+
+    def board(self, topic: Topic) -> Board:
+        """The board of a topic."""
+        key = topic.key
+        return self.boards[BoardKey(key.dataset, key.channel, key.frequency, key.running)]
+
+    def touch(self, topic: Topic) -> None:
+        """A topic's place on the wire may not be what is wanted."""
+        self.board(topic).changed[topic] = None
+        self.dirty = True
+
+    def on_wire(self, topic: Topic) -> None:
+        """The server sends a topic: its messages find it, and who waited for it knows."""
+        self._intake.routes[self._intake.route(topic.key)] = topic
+        for sink in [*topic.live, *topic.behind, *topic.parked]:
+            if topic in sink.pending:
+                sink.pending.discard(topic)
+                sink.changed()
+        if topic.resync or not topic.wanted:
+            self.touch(topic)
+
+    def off_wire(self, topic: Topic) -> None:
+        """The server sends a topic no longer."""
+        topic.set_wire(Wire.OFF)
+        self._intake.routes.pop(self._intake.route(topic.key), None)
+        self.touch(topic)
+        self.board(topic).forget(topic)
+
+    def find(self, data: Data) -> Topic | None:
+        """The topic of a data message; made where `*` is subscribed and the symbol is new."""
+        event = data.event
+        if isinstance(event, Halt | Resume):
+            return self._halted(data)
+        key = BoardKey(data.dataset, _CHANNELS[type(event)], getattr(event, "frequency", None), data.running)
+        return self._topic(key, event.symbol)
+
+    def gap(self, message: Gap) -> None:
+        """The server says that something is lost."""
+        channel = next((channel for channel in Channel if channel == message.channel), Channel.QUOTES)
+        key = BoardKey(message.dataset, channel, message.frequency, bool(message.running))  # type: ignore[arg-type]  # a text, equal to the enum's member
+        if (topic := self._topic(key, message.symbol)) is None:
+            return
+        reason = _REASONS.get(message.reason, "unexplained")
+        if message.from_ is not None and message.to is not None:
+            topic.lost(message.from_, message.to, reason)
+        elif not (topic.adopt and topic.epoch == message.epoch):  # else `subscribed` has told it already
+            self.board(topic).epoch = message.epoch
+            topic.restarted(message.epoch, reason)
+        if topic.resync:
+            self.touch(topic)
+
+    def _topic(self, key: BoardKey, symbol: str) -> Topic | None:
+        if (board := self.boards.get(key)) is None:
+            return None
+        topic = board.topics.get(symbol)
+        if (topic is None or not topic.placed) and board.star is Wire.ON:
+            topic = board.topic(symbol)
+            board.include(topic, 0)
+            self.on_wire(topic)
+        return topic
+
+    def _halted(self, data: Data) -> Topic | None:
+        """The topic of a halt or its end: they are sent on quotes and on trades, and older servers do not say which."""
+        channels = [channel for channel in _TICKS if data.channel in (None, channel)]
+        found = [self._topic(BoardKey(data.dataset, channel), data.event.symbol) for channel in channels]
+        topics = [topic for topic in found if topic is not None and topic.wire is Wire.ON]
+        return next((topic for topic in topics if data.seq == topic.wire_next), topics[0] if topics else None)
+
+    def _attach_star(self, sink: Sink, board: Board) -> None:
+        board.stars[sink] = sink.stars[board] = None
+        if board.star is not Wire.ON:
+            sink.pending.add(board)
+        if board.star is Wire.ON or board.star_joined:
+            for topic in board.topics.values():
+                if topic.placed:
+                    board.include(topic, 0)
+
+    def _attach_topic(self, sink: Sink, topic: Topic) -> None:
+        if topic in sink.topics:
+            return
+        sink.topics[topic] = topic.named[sink] = None
+        topic.join(sink)
+        if sink.paused:
+            topic.park(sink)
+        if topic.wire is not Wire.ON:
+            sink.pending.add(topic)
+        self.touch(topic)

@@ -1,0 +1,159 @@
+"""The hot path of a client: payloads to events, each to the subscriptions that want it, if it is the very next one.
+
+Whatever is not a data message with the `seq` that its topic expects is the book's to judge. Both loops do the same, one
+for events and one for plain dicts; they are written out, since a call for each message would cost a tenth of the speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, TypeAlias
+
+import msgspec
+
+from datafye_trio.client.topic import Topic
+from datafye_trio.model import Bar, Channel, Ema, Quote, Sma, TopicKey, Trade
+from datafye_trio.protocol import TimestampUnit
+from datafye_trio.protocol.data_decoder import RECORDS, DataDecoder
+from datafye_trio.protocol.messages import EVENT_TYPES, Data
+
+__all__ = ["Intake", "Payload", "RawIntake", "Route", "TypedIntake"]
+
+Payload: TypeAlias = bytes | str
+Route: TypeAlias = tuple[Any, ...]
+"""What a message says of its topic: kind, symbol, dataset; of bars and indicators also frequency and running."""
+
+_KINDS: Final = {
+    Channel.QUOTES: Quote,
+    Channel.TRADES: Trade,
+    Channel.AGGREGATES: Bar,
+    Channel.SMA: Sma,
+    Channel.EMA: Ema,
+}
+_TYPES: Final = {cls: name for name, cls in EVENT_TYPES.items()}
+_TICKS: Final = frozenset({RECORDS[Quote], RECORDS[Trade]})
+_TICK_TYPES: Final = frozenset({_TYPES[Quote], _TYPES[Trade]})
+
+
+class Intake(Protocol):
+    """Takes what comes from one connection after another."""
+
+    routes: dict[Route, Topic]
+
+    def begin(self, unit: TimestampUnit) -> None:
+        """A connection has begun; its times are in `unit`."""
+
+    def route(self, topic: TopicKey) -> Route:
+        """How the messages of a topic are known."""
+
+    def take(
+        self,
+        payloads: Sequence[Payload],
+        on_data: Callable[[Data, Any], None],
+        on_other: Callable[[Payload], None],
+    ) -> None:
+        """Hand out what is the next of its topic; the rest goes to the two functions, in order.
+
+        `on_data` gets a data message that is not the next one, and the item that a subscription would get; `on_other`
+        gets what is no data message, or none that can be understood.
+        """
+
+
+class TypedIntake:
+    """Events, as attrs classes."""
+
+    def __init__(self) -> None:
+        self.routes: dict[Route, Topic] = {}
+        self._decoder = DataDecoder()
+
+    def begin(self, unit: TimestampUnit) -> None:
+        """See `Intake`."""
+        self._decoder = DataDecoder(unit)
+
+    def route(self, topic: TopicKey) -> Route:
+        """See `Intake`."""
+        kind = RECORDS[_KINDS[topic.channel]]
+        if topic.channel.has_frequency:
+            return kind, topic.symbol, topic.dataset, str(topic.frequency), topic.running
+        return kind, topic.symbol, topic.dataset
+
+    def take(
+        self,
+        payloads: Sequence[Payload],
+        on_data: Callable[[Data, Any], None],
+        on_other: Callable[[Payload], None],
+    ) -> None:
+        """See `Intake`."""
+        read, make, find = self._decoder.read, self._decoder.event, self.routes.get
+        for payload in payloads:
+            found = read(payload)
+            if found is None:
+                on_other(payload)
+                continue
+            kind = found.__class__
+            topic = find((kind, found.symbol, found.envelope_dataset)) if kind in _TICKS else find(_route_of(found))
+            if topic is not None and found.envelope_seq == topic.fast and not found.envelope_conflated:
+                event = make(found)
+                if event is not None:
+                    topic.hand_out(event)
+                    continue
+            data = self._decoder.data(found)
+            if data is None:
+                on_other(payload)
+            else:
+                on_data(data, data.event)
+
+
+def _route_of(found: Any) -> Route:
+    """Of halts, a route that no topic has: they are sent on two channels."""
+    frequency = getattr(found, "frequency", None)
+    return found.__class__, found.symbol, found.envelope_dataset, frequency, found.envelope_running is True
+
+
+class RawIntake:
+    """Plain dicts, as the server wrote them: its field names, its unit of time."""
+
+    def __init__(self) -> None:
+        self.routes: dict[Route, Topic] = {}
+        self._decoder = DataDecoder()
+        self._decode = msgspec.json.Decoder().decode
+
+    def begin(self, unit: TimestampUnit) -> None:
+        """See `Intake`."""
+        self._decoder = DataDecoder(unit)
+
+    def route(self, topic: TopicKey) -> Route:
+        """See `Intake`."""
+        kind = _TYPES[_KINDS[topic.channel]]
+        if topic.channel.has_frequency:
+            return kind, topic.symbol, topic.dataset, str(topic.frequency), topic.running
+        return kind, topic.symbol, topic.dataset
+
+    def take(
+        self,
+        payloads: Sequence[Payload],
+        on_data: Callable[[Data, Any], None],
+        on_other: Callable[[Payload], None],
+    ) -> None:
+        """See `Intake`."""
+        decode, find = self._decode, self.routes.get
+        for payload in payloads:
+            try:
+                fields = decode(payload)
+                kind, seq = fields["type"], fields["seq"]
+                if kind in _TICK_TYPES:
+                    topic = find((kind, fields["symbol"], fields["dataset"]))
+                else:
+                    running = fields.get("running") is True
+                    topic = find((kind, fields["symbol"], fields["dataset"], fields.get("frequency"), running))
+            # TypeError: no object, or something in the place of a text that cannot be looked up.
+            except (KeyError, TypeError, ValueError, AttributeError, msgspec.DecodeError, RecursionError):
+                topic, fields = None, None
+            if topic is not None and seq == topic.fast and seq.__class__ is int and "conflated" not in fields:
+                topic.hand_out(fields)
+                continue
+            data = self._decoder.decode(payload)
+            if data is None:
+                on_other(payload)
+            else:
+                on_data(data, fields)

@@ -1,0 +1,188 @@
+"""`open_feed`: one logical connection to a server, for as long as its body runs, whatever happens to the wire."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Generic, TypeAlias, TypeVar, Unpack
+
+import trio
+
+from datafye_trio.client.config import FeedConfig
+from datafye_trio.client.decoding import Intake, RawIntake, TypedIntake
+from datafye_trio.client.hub import Hub, closed
+from datafye_trio.client.options import SubscribeOptions, make_wish
+from datafye_trio.client.states import StateChange, StateWatch
+from datafye_trio.client.subscription import Subscription
+from datafye_trio.client.topic import LedgerEntry
+from datafye_trio.client.urls import default_url, normal_url
+from datafye_trio.errors import leaves_of
+from datafye_trio.model import FeedItem, Frequency, Gap, Live, TopicKey
+from datafye_trio.protocol import Connected
+
+__all__ = ["Feed", "RawItem", "open_feed", "open_raw_feed"]
+
+T = TypeVar("T")
+RawItem: TypeAlias = dict[str, Any] | Gap | Live
+"""What a raw feed yields: messages as the server wrote them, with gaps and marks between."""
+
+
+class Feed(Generic[T]):
+    """A feed that runs; made by `open_feed`, which also ends it. Its subscriptions share one connection."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def subscribe(
+        self,
+        channels: str | Sequence[str],
+        symbols: str | Sequence[str],
+        *,
+        frequency: str = Frequency.MINUTE,
+        running: bool = False,
+        **options: Unpack[SubscribeOptions],
+    ) -> Subscription[T]:
+        """Events of these symbols on these channels, from when it is entered on.
+
+        Args:
+            channels: of `quotes`, `trades`, `aggregates` (also `bars`), `sma`, `ema`; one or several.
+            symbols: one or several; `*` is every symbol, those that appear later too.
+            frequency: of bars and indicators: `Second`, `Minute`, `Hour` or `Day`.
+            running: bars that are still forming, too.
+            options: see `SubscribeOptions`.
+
+        Raises:
+            ConfigurationError: a channel, a frequency, a policy or the like that does not exist.
+        """
+        return Subscription(self._hub, make_wish(channels, symbols, frequency, options, running=running))
+
+    def quotes(self, symbols: str | Sequence[str], **options: Unpack[SubscribeOptions]) -> Subscription[T]:
+        """Quotes: the top of the book. As `subscribe`."""
+        return self.subscribe("quotes", symbols, **options)
+
+    def trades(self, symbols: str | Sequence[str], **options: Unpack[SubscribeOptions]) -> Subscription[T]:
+        """Trades. As `subscribe`."""
+        return self.subscribe("trades", symbols, **options)
+
+    def bars(
+        self,
+        symbols: str | Sequence[str],
+        *,
+        frequency: str = Frequency.MINUTE,
+        running: bool = False,
+        **options: Unpack[SubscribeOptions],
+    ) -> Subscription[T]:
+        """Bars. As `subscribe`."""
+        return self.subscribe("aggregates", symbols, frequency=frequency, running=running, **options)
+
+    def sma(
+        self, symbols: str | Sequence[str], *, frequency: str = Frequency.MINUTE, **options: Unpack[SubscribeOptions]
+    ) -> Subscription[T]:
+        """Simple moving averages over the closes of bars. As `subscribe`."""
+        return self.subscribe("sma", symbols, frequency=frequency, **options)
+
+    def ema(
+        self, symbols: str | Sequence[str], *, frequency: str = Frequency.MINUTE, **options: Unpack[SubscribeOptions]
+    ) -> Subscription[T]:
+        """Exponential moving averages over the closes of bars. As `subscribe`."""
+        return self.subscribe("ema", symbols, frequency=frequency, **options)
+
+    @property
+    def state(self) -> StateChange:
+        """What the feed is doing."""
+        return self._hub.states.current
+
+    def states(self) -> StateWatch:
+        """What the feed is doing, now and from now on: `async for change in feed.states()`. Ends after `closed`."""
+        return self._hub.states.watch()
+
+    @property
+    def server(self) -> Connected | None:
+        """What the server said about itself when it was last connected to; None before the first time."""
+        return self._hub.connected
+
+    async def wait_connected(self) -> Connected:
+        """Wait for the server's first greeting. Cancel-safe.
+
+        Raises:
+            FeedError: there is no connection, and there will be none.
+        """
+        await self._hub.wait_connected()
+        assert self._hub.connected is not None  # noqa: S101 -- what was waited for
+        return self._hub.connected
+
+    def ledger(self) -> dict[TopicKey, LedgerEntry]:
+        """What was received and what was lost, of each topic that is subscribed: the proof that nothing is missing."""
+        return self._hub.book.ledger()
+
+    @property
+    def lag(self) -> int:
+        """Messages that waited for us at the server when it last sent a heartbeat."""
+        heartbeat = self._hub.talk.heartbeat
+        return 0 if heartbeat is None else heartbeat.lag
+
+
+class _Opening(AbstractAsyncContextManager[Feed[T]]):
+    """Opens a feed, and ends it. A class, for the reasons that `open_server` gives."""
+
+    def __init__(self, url: str | None, config: FeedConfig | None, intake: Intake) -> None:
+        self._url = default_url(os.environ) if url is None else normal_url(url)
+        self._config = config if config is not None else FeedConfig()
+        self._config.client_options()
+        self._intake = intake
+        self._manager = trio.open_nursery()
+        self._hub: Hub | None = None
+        self._nursery: trio.Nursery | None = None
+
+    async def __aenter__(self) -> Feed[T]:
+        self._hub = Hub(self._url, self._config, self._intake)
+        self._nursery = await self._manager.__aenter__()
+        self._nursery.start_soon(self._hub.run)
+        return Feed(self._hub)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._hub is not None and self._nursery is not None  # noqa: S101, PT018 -- set by __aenter__
+        failure = self._hub.failure
+        self._hub.end(closed())
+        self._nursery.cancel_scope.cancel()
+        try:
+            await self._manager.__aexit__(kind, error, traceback)
+        except BaseExceptionGroup as group:
+            # What the body raised goes on by itself, bare; so does what our task raised.
+            own = {id(leaf) for leaf in leaves_of(error)} if error is not None else set()
+            ours = [leaf for leaf in leaves_of(group) if id(leaf) not in own and not isinstance(leaf, trio.Cancelled)]
+            if ours:
+                raise ours[0] from None
+        if error is None and failure is not None and not self._hub.failure_met:
+            raise failure
+
+
+class open_feed(_Opening[FeedItem]):  # noqa: N801 -- reads as the call that it is
+    """Open a feed: `async with open_feed(url) as feed: async with feed.quotes("AAPL") as sub: ...`.
+
+    It connects in the background, and comes back whenever the connection is lost. Entering does not wait, and a server
+    that is not there yet is waited for (`Reconnect(attempts=0)` raises instead); `feed.states()` tells, and the log.
+    What ends a feed for good is raised by whatever waits for its events, or by the next call; where nothing did, by the
+    end of the body. What the body raises leaves it bare, not in an exception group.
+
+    Args:
+        url: a server's base URL, or a path below it; by default `DATAFYE_WS_URL`, or the local deployment.
+        config: how to connect, and how to come back.
+
+    Raises:
+        ConfigurationError: the URL or a setting cannot be used.
+    """
+
+    def __init__(self, url: str | None = None, config: FeedConfig | None = None) -> None:
+        super().__init__(url, config, TypedIntake())
+
+
+class open_raw_feed(_Opening[RawItem]):  # noqa: N801 -- likewise
+    """As `open_feed`, but events are plain dicts, as the server wrote them: its field names, its unit of time."""
+
+    def __init__(self, url: str | None = None, config: FeedConfig | None = None) -> None:
+        super().__init__(url, config, RawIntake())

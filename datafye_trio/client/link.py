@@ -1,0 +1,177 @@
+"""One address, connected for as long as the feed lives: a connection after another, with waits between them.
+
+Each connection has three tasks. The reader takes all that comes and never waits for a consumer; the sender writes
+requests and answers to heartbeats; the watch tells a quiet server from a dead link. Whichever finds that the connection
+has ended says why, and the other two end with it. The first reason wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, NoReturn
+
+import trio
+
+from datafye_trio.client.backoff import Backoff, comes_back
+from datafye_trio.client.config import FeedConfig
+from datafye_trio.client.states import FeedState, States
+from datafye_trio.client.talk import Talk
+from datafye_trio.errors import ConnectError, DisconnectedError
+from datafye_trio.logs import get_logger
+from datafye_trio.wire.client import ClientSocket, ClientSocketClosed, open_client
+
+__all__ = ["Link"]
+
+log = get_logger("feed")
+
+_LOST: Final = 1006
+_WRITE_SECONDS: Final = 5.0
+_HEARTBEATS_MISSED: Final = 2
+_UNPROMISED_INTERVAL: Final = 10.0
+"""Seconds between heartbeats of a server that sends them without having said how often."""
+_PUT_OFF_SECONDS: Final = 1.0
+
+
+class Link:
+    """See the module. `changed` is called after everything that came, once the book is up to date."""
+
+    def __init__(
+        self, url: str, talk: Talk, config: FeedConfig, states: States, backoff: Backoff, changed: Callable[[], None]
+    ) -> None:
+        self.url = url
+        self.talk = talk
+        self._config = config
+        self._states = states
+        self._backoff = backoff
+        self._changed = changed
+        self._wake = trio.Event()
+        self._failure: DisconnectedError | None = None
+        self._opened = self._beaten = self._asked = 0.0
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._wake.set()
+
+    async def run(self) -> NoReturn:
+        """Be connected, again and again. Cancelled, it says goodbye within two seconds.
+
+        Raises:
+            ConfigurationError: the URL or a file cannot be used.
+            ConnectError, DisconnectedError: what happened says to stop, or it happened too often.
+        """
+        while True:
+            self._states.set(FeedState.CONNECTING, url=self.url)
+            healthy = 0.0
+            try:
+                async with open_client(self.url, self._config.client_options()) as socket:
+                    self._opened = trio.current_time()
+                    self._states.set(FeedState.CONNECTED, url=self.url)
+                    failure: ConnectError | DisconnectedError = await self._serve(socket)
+                    healthy = trio.current_time() - self._opened
+            except ConnectError as error:
+                failure = error
+            finally:
+                self.talk.cut()
+            wait = self._backoff.next(failure, healthy)
+            if wait is None:
+                raise failure
+            log.warning("disconnected", url=self.url, why=str(failure), retry_in=round(wait, 2))
+            self._states.set(FeedState.DISCONNECTED, url=self.url, why=str(failure), retry_in=wait)
+            await trio.sleep(wait)
+
+    async def _serve(self, socket: ClientSocket) -> DisconnectedError:
+        """Follow one connection; returns why it has ended."""
+        self._failure = None
+        self._beaten = self._asked = self._opened
+        self.talk.begin()
+        self._wake.set()
+        async with trio.open_nursery() as nursery:
+            for task in (self._read, self._send, self._watch):
+                nursery.start_soon(self._until_it_ends, task, socket, nursery.cancel_scope)
+        return self._why_ended()
+
+    def _why_ended(self) -> DisconnectedError:
+        assert self._failure is not None  # noqa: S101 -- the nursery ends by a task that has set it, or by a raise
+        return self._failure
+
+    async def _until_it_ends(
+        self, task: Callable[[ClientSocket], Awaitable[NoReturn]], socket: ClientSocket, connection: trio.CancelScope
+    ) -> None:
+        try:
+            await task(socket)
+        except ClientSocketClosed as closed:
+            self._end(DisconnectedError(closed.code, closed.reason, retryable=comes_back(closed.code)), connection)
+        except DisconnectedError as failure:
+            self._end(failure, connection)
+
+    def _end(self, failure: DisconnectedError, connection: trio.CancelScope) -> None:
+        self._failure = self._failure or failure
+        connection.cancel()
+
+    async def _read(self, socket: ClientSocket) -> NoReturn:
+        while True:
+            payloads = await socket.receive_many()
+            beats = self.talk.heartbeats
+            try:
+                self.talk.take(payloads)
+            finally:
+                self._changed()  # what came before what cannot be understood is there, too
+            if self.talk.heartbeats != beats:
+                self._beaten = trio.current_time()
+            if self.talk.has_outgoing:
+                self._wake.set()
+            self._tell_state()
+
+    def _tell_state(self) -> None:
+        state = self._states.current.state
+        if self.talk.settled:
+            if state is not FeedState.LIVE:
+                self._states.set(FeedState.LIVE, url=self.url)
+        elif state is FeedState.CONNECTED:
+            self._states.set(FeedState.RECOVERING, url=self.url)
+
+    async def _send(self, socket: ClientSocket) -> NoReturn:
+        while True:
+            with trio.move_on_after(_PUT_OFF_SECONDS if self.talk.put_off else float("inf")) as waiting:
+                await self._wake.wait()
+            if waiting.cancelled_caught:
+                self.talk.try_again()
+            self._wake = trio.Event()
+            unanswered = self.talk.unanswered
+            texts = self.talk.outgoing()
+            if self.talk.unanswered and not unanswered:
+                self._asked = trio.current_time()
+            with trio.move_on_after(_WRITE_SECONDS) as writing:
+                for text in texts:
+                    await socket.send(text)
+            if writing.cancelled_caught:
+                raise DisconnectedError(_LOST, f"the server took nothing for {_WRITE_SECONDS:g} s")
+
+    async def _watch(self, socket: ClientSocket) -> NoReturn:
+        while True:
+            now = trio.current_time()
+            self._check_answers(now)
+            interval = self.talk.heartbeat_interval or (_UNPROMISED_INTERVAL if self.talk.heartbeats else None)
+            if interval is None:
+                await trio.sleep(self._config.ping_interval)
+                if not self.talk.heartbeats:
+                    await self._ping(socket)
+                continue
+            silence = _HEARTBEATS_MISSED * interval
+            if now - self._beaten >= silence:
+                raise DisconnectedError(_LOST, f"no heartbeat for {silence:g} s: the connection is dead")
+            await trio.sleep_until(self._beaten + silence)
+
+    def _check_answers(self, now: float) -> None:
+        patience = self._config.answer_seconds
+        if self.talk.connected is not None and not self.talk.unanswered:
+            self._asked = now
+        elif now - self._asked >= patience:
+            what = "an answer" if self.talk.connected is not None else "the first message"
+            raise DisconnectedError(_LOST, f"{what} of the server did not come within {patience:g} s")
+
+    async def _ping(self, socket: ClientSocket) -> None:
+        with trio.move_on_after(self._config.ping_interval) as waiting:
+            await socket.ping()
+        if waiting.cancelled_caught:
+            raise DisconnectedError(_LOST, f"no answer to a ping within {self._config.ping_interval:g} s")

@@ -1,0 +1,286 @@
+"""One subscription, as a program sees it: a context manager that yields events, in order, and gaps in their place.
+
+Nothing here waits for the wire but entering, `add` and `remove`; leaving never waits, and cancellation at any point
+leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar, cast
+
+import attrs
+import trio
+
+from datafye_trio.client.board import BoardKey
+from datafye_trio.client.buffers import make_buffer
+from datafye_trio.client.options import Wish, parse_symbols
+from datafye_trio.client.sink import Sink
+from datafye_trio.errors import BufferOverflowError, FeedClosedError, FeedError, SubscriptionError
+from datafye_trio.logs import get_logger
+from datafye_trio.model import AssetClass
+from datafye_trio.protocol import ErrorCode
+
+if TYPE_CHECKING:
+    from datafye_trio.client.hub import Hub
+
+__all__ = ["Subscription", "SubscriptionStatistics"]
+
+log = get_logger("feed")
+T = TypeVar("T")
+
+_TURN: Final = 64
+"""Items between two checkpoints where items are waiting: a checkpoint costs more than ten times an item."""
+_BATCH: Final = 1_024
+
+
+@attrs.frozen
+class SubscriptionStatistics:
+    """A moment of a subscription.
+
+    Attributes:
+        waiting, capacity: items in its buffer, and how many fit.
+        delivered: items that the program has taken.
+        gaps, missing: gaps so far, and the messages known to be lost in them.
+        dropped, conflated: what the policies `drop_oldest` and `latest` have passed over.
+        paused: whether the buffer is full, and what comes is left to be fetched later.
+        pauses: how often it was.
+    """
+
+    waiting: int
+    capacity: int
+    delivered: int
+    gaps: int
+    missing: int
+    dropped: int
+    conflated: int
+    paused: bool
+    pauses: int
+
+
+class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
+    """Made by a feed: `async with feed.quotes("AAPL") as sub: async for event in sub: ...`.
+
+    Entering waits for the server's answer. Iterating yields events, and a `Gap` where some are missing; it ends by an
+    error only: what ended the feed, or this subscription. Several tasks may iterate: each item goes to one of them.
+
+    Raises on entering:
+        SubscriptionError: the server refuses something; with `partial`, everything.
+        FeedError: the feed cannot go on.
+    """
+
+    def __init__(self, hub: Hub, wish: Wish) -> None:
+        self._hub = hub
+        self._wish = wish
+        self._boards: Sequence[tuple[BoardKey, AssetClass]] = ()
+        self._lot = trio.lowlevel.ParkingLot()
+        self._buffer = make_buffer(wish.policy, wish.buffer)
+        self._pop = self._buffer.pop
+        self._sink = Sink(
+            self._buffer,
+            snapshots=wish.snapshot,
+            partial=wish.partial,
+            on_full=self._full,
+            on_change=self._changed,
+        )
+        self._delivered = 0
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._boards = await self._hub.boards(self._wish)
+            self._attach(self._wish.symbols)
+            await self._answered()
+            self._check_accepted()
+        except BaseException:
+            self._leave()
+            raise
+        self._sink.entered = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._leave()
+        await trio.lowlevel.checkpoint_if_cancelled()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        """The next item. Cancel-safe. A checkpoint where it waits, and at every 64th item.
+
+        Raises:
+            FeedError: there will be no more, after all that was received: what ended the feed, or a refusal after a
+                reconnection, or BufferOverflowError.
+        """
+        self._delivered += 1
+        if not self._delivered % _TURN:
+            await trio.lowlevel.checkpoint()
+        try:
+            item = self._pop()
+        except IndexError:
+            self._delivered -= 1
+            await self._wait()
+            self._delivered += 1
+            item = self._pop()
+        if self._sink.paused and self._buffer.drained:
+            self._unpause()
+        return cast("T", item)
+
+    async def receive_many(self) -> list[T]:
+        """All items that wait, at least one and at most 1,024: less work for each. Always a checkpoint. Cancel-safe.
+
+        Raises:
+            FeedError: as iterating does.
+        """
+        await trio.lowlevel.checkpoint()
+        if not len(self._buffer):
+            await self._wait()
+        items = [self._pop() for _ in range(min(_BATCH, len(self._buffer)))]
+        self._delivered += len(items)
+        if self._sink.paused and self._buffer.drained:
+            self._unpause()
+        return items
+
+    async def add(self, symbols: str | Sequence[str]) -> None:
+        """Subscribe to more symbols; those that are there already go on undisturbed.
+
+        Cancelled, they may have been added or not. Refused without `partial`, none of the refused is there.
+
+        Raises:
+            SubscriptionError: the server refuses some of them; the others are subscribed.
+            FeedError: the feed, or the subscription, has ended.
+        """
+        self._check_open()
+        before = len(self._sink.refusals)
+        self._sink.entered = False
+        try:
+            self._attach((symbols,) if isinstance(symbols, str) else tuple(symbols))
+            await self._answered()
+        finally:
+            self._sink.entered = True
+        if (refusals := self._sink.refusals[before:]) and not self._wish.partial:
+            del self._sink.refusals[before:]
+            raise _merged(refusals)
+
+    async def remove(self, symbols: str | Sequence[str]) -> None:
+        """Unsubscribe symbols, of all its channels. Items of theirs that wait are still delivered.
+
+        Raises:
+            FeedError: the feed, or the subscription, has ended.
+        """
+        self._check_open()
+        texts = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+        for asset_class in {asset_class for _, asset_class in self._boards}:
+            self._hub.book.detach(self._sink, parse_symbols(texts, asset_class)[0])
+        self._hub.wake()
+        await trio.lowlevel.checkpoint()
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What it is subscribed to now, in normal form; `*` where it has every symbol."""
+        if self._sink.stars:
+            return ("*",)
+        return tuple(dict.fromkeys(topic.key.symbol for topic in self._sink.topics))
+
+    @property
+    def rejected(self) -> tuple[SubscriptionError, ...]:
+        """What the server has refused, with `partial`."""
+        return tuple(self._sink.refusals)
+
+    def statistics(self) -> SubscriptionStatistics:
+        """How it fares."""
+        sink, buffer = self._sink, self._buffer
+        return SubscriptionStatistics(
+            waiting=len(buffer),
+            capacity=buffer.capacity,
+            delivered=self._delivered,
+            gaps=sink.gaps,
+            missing=sink.missing,
+            dropped=buffer.dropped,
+            conflated=buffer.conflated,
+            paused=sink.paused,
+            pauses=sink.pauses,
+        )
+
+    async def _wait(self) -> None:
+        """Wait until there is an item; raises what has ended it."""
+        await trio.lowlevel.checkpoint()
+        while not len(self._buffer):
+            self._check_open()
+            self._hub.book.waiting.add(self._sink)
+            try:
+                await self._lot.park()
+            finally:
+                self._hub.book.waiting.discard(self._sink)
+
+    async def _answered(self) -> None:
+        await trio.lowlevel.checkpoint()
+        while self._sink.pending:
+            self._check_open()
+            await self._lot.park()
+        self._check_open()
+
+    def _check_accepted(self) -> None:
+        refusals = self._sink.refusals
+        if refusals and not (self._wish.partial and (self._sink.topics or self._sink.stars)):
+            raise _merged(refusals)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise FeedClosedError("the subscription is closed: its `async with` has ended")
+        if (failure := self._sink.failure) is not None:
+            self._hub.failure_met |= failure is self._hub.failure
+            raise failure
+
+    def _attach(self, texts: Sequence[str]) -> None:
+        sound, wrong = parse_symbols(texts, self._boards[0][1])
+        if wrong:
+            what = "no well-formed symbols: 1 to 32 characters of A-Z 0-9 . - _ : /"
+            self._sink.refusals.append(SubscriptionError(ErrorCode.UNKNOWN_SYMBOL, what, tuple(wrong)))
+        if sound and (not wrong or self._wish.partial):
+            self._hub.book.attach(self._sink, self._boards, sound)
+            self._hub.wake()
+
+    def _leave(self) -> None:
+        self._closed = True
+        self._hub.book.detach(self._sink)
+        self._hub.wake()
+        self._lot.unpark_all()
+
+    def _changed(self) -> None:
+        self._lot.unpark_all()
+
+    def _full(self, sink: Sink) -> None:
+        if self._wish.policy == "wait":
+            if not sink.pauses:
+                log.warning("a subscription lags: what comes is left for later", waiting=len(self._buffer))
+            self._hub.book.pause(sink)
+        else:
+            self._hub.book.detach(sink)
+            sink.fail(
+                BufferOverflowError(
+                    f"{self._buffer.capacity} events wait, and more come (policy {self._wish.policy}): read faster, "
+                    "subscribe to less, or choose a larger buffer or another policy"
+                )
+            )
+        self._hub.wake()
+
+    def _unpause(self) -> None:
+        self._hub.book.unpause(self._sink)
+        self._hub.wake()
+
+
+def _merged(refusals: Sequence[SubscriptionError]) -> FeedError:
+    """One error for all of the first kind; the others stand in its notes."""
+    first = refusals[0]
+    alike = [one for one in refusals if one.code == first.code and one.message == first.message]
+    symbols = tuple(dict.fromkeys(symbol for one in alike for symbol in one.symbols))
+    error = SubscriptionError(first.code, first.message, symbols)
+    for other in refusals:
+        if other not in alike:
+            error.add_note(str(other))
+    return error

@@ -1,0 +1,185 @@
+"""What is said on a connection, both ways, in version 1 of the protocol: payloads in, texts out. No I/O, all sync."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from datafye_trio.client.asking import Asking
+from datafye_trio.client.book import Book
+from datafye_trio.client.decoding import Intake, Payload
+from datafye_trio.errors import DisconnectedError, RequestError
+from datafye_trio.logs import get_logger
+from datafye_trio.protocol import (
+    NS_PER_UNIT,
+    CloseCode,
+    Connected,
+    Data,
+    ErrorCode,
+    ErrorReply,
+    Gap,
+    Heartbeat,
+    Message,
+    Subscribed,
+    Unsubscribed,
+    decode_message,
+)  # fmt: skip
+
+__all__ = ["Talk"]
+
+log = get_logger("feed")
+_LEAST_REQUEST: Final = 4_096
+"""Bytes of a request that every server takes, whatever it says: a symbol and its position have room many times."""
+
+
+class Talk:
+    """See the module. One for all connections of a link: `begin` and `cut` stand at the ends of each of them.
+
+    Attributes:
+        book: what is wanted, and what was received.
+        connected: what the server said about itself on this connection; None before.
+        heartbeat: the last one of this connection.
+        heartbeats: how many there were on this connection.
+        unreadable: messages that could not be understood, of all connections.
+    """
+
+    def __init__(self, intake: Intake) -> None:
+        self.book = Book(intake)
+        self.connected: Connected | None = None
+        self.heartbeat: Heartbeat | None = None
+        self.heartbeats = 0
+        self.unreadable = 0
+        self._asking = Asking(self.book)
+        self._intake = intake
+        self._pongs: list[int] = []
+
+    def begin(self) -> None:
+        """A connection has begun."""
+        self.connected = self.heartbeat = None
+        self.heartbeats = 0
+        self._pongs.clear()
+        self._intake.begin("ns")
+
+    def cut(self) -> None:
+        """The connection is gone."""
+        self.connected = None
+        self._asking.cut()
+        self.book.cut()
+
+    @property
+    def heartbeat_interval(self) -> float | None:
+        """The seconds between heartbeats that the server has promised; None where it has not."""
+        return None if self.connected is None else self.connected.heartbeat_interval
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether an answer to a request is due."""
+        return self._asking.unanswered
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that is wanted is on the wire."""
+        return self.connected is not None and self._asking.settled
+
+    @property
+    def put_off(self) -> bool:
+        """Whether the server wants something to be asked again later: `try_again` is to be called a while from now."""
+        return self._asking.put_off
+
+    def try_again(self) -> None:
+        """A while has passed."""
+        self._asking.put_off = False
+
+    @property
+    def has_outgoing(self) -> bool:
+        """Whether there is something to send."""
+        return bool(self._pongs) or (self.book.dirty and self.connected is not None and not self.put_off)
+
+    def outgoing(self) -> list[str]:
+        """What is to be sent now, answers to heartbeats first."""
+        texts = [json.dumps({"action": "pong", "timestamp": stamp}) for stamp in self._pongs]
+        self._pongs.clear()
+        if self.connected is not None and not self.put_off:
+            texts += self._asking.requests()
+        return texts
+
+    def take(self, payloads: Sequence[Payload]) -> None:
+        """Take what has come.
+
+        Raises:
+            DisconnectedError: nothing can be made of what the server sends.
+        """
+        self._intake.take(payloads, self._data, self._other)
+
+    def _data(self, data: Data, item: object) -> None:
+        if data.seq is None:
+            self._puzzle("a data message without seq")
+        elif (topic := self.book.find(data)) is not None:  # else it was unsubscribed, and is late
+            if data.snapshot:
+                topic.snapshot(data.seq, item)
+            else:
+                topic.message(data.seq, data.conflated or 0, item)
+            if topic.resync:
+                self.book.touch(topic)
+
+    def _other(self, payload: Payload) -> None:
+        text = payload if isinstance(payload, str) else payload.decode("utf-8", "replace")
+        try:
+            message = decode_message(text)
+        except RequestError as error:
+            if error.code == ErrorCode.MALFORMED_JSON:
+                raise DisconnectedError(
+                    CloseCode.INVALID_TEXT, f"the server sends no sound JSON: {error.message}"
+                ) from None
+            self._puzzle(error.message)
+            return
+        if isinstance(message, Data):
+            self._puzzle("a number is beyond 64 bits")
+        else:
+            self._message(message)
+
+    def _puzzle(self, why: str) -> None:
+        # A newer server may send what we do not know; a broken one must not go unnoticed either.
+        if not self.unreadable:
+            log.warning("a message is left out; later ones are only counted", why=why[:200])
+        self.unreadable += 1
+
+    def _message(self, message: Message) -> None:
+        match message:
+            case Heartbeat():
+                self.heartbeat = message
+                self.heartbeats += 1
+                self._pongs.append(message.timestamp)
+            case Connected():
+                self._greeted(message)
+            case Subscribed():
+                self._asking.subscribed(message)
+            case Unsubscribed():
+                self._asking.left(message.id)
+            case ErrorReply():
+                self._asking.refused(message)
+            case Gap():
+                self.book.gap(message)
+            case _:
+                pass
+
+    def _greeted(self, message: Connected) -> None:
+        unit = next((unit for unit in NS_PER_UNIT if unit == message.timestamp_unit), None)
+        if unit is None:
+            told = message.timestamp_unit[:40]
+            raise DisconnectedError(
+                CloseCode.PROTOCOL_ERROR,
+                f"the server's times are in {told!r}: ns, us and ms are known",
+                retryable=False,
+            )
+        self._intake.begin(unit)
+        budget = self.book.budget
+        self.book.budget = attrs.evolve(
+            budget,
+            bytes=max(_LEAST_REQUEST, message.limits.get("requestBytes", budget.bytes)),
+            symbols=max(1, message.limits.get("symbolsPerRequest", budget.symbols)),
+        )
+        self.connected = message
