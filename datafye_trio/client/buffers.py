@@ -48,7 +48,7 @@ class Buffer(Protocol):
 
     @property
     def dropped(self) -> int:
-        """Events that `drop_oldest` dropped; gaps in the stream stand for them."""
+        """Events that `drop_oldest` dropped; gaps in the stream stand for them. Snapshots do not count."""
         ...
 
     @property
@@ -56,12 +56,12 @@ class Buffer(Protocol):
         """Events that `latest` skipped for a newer one."""
         ...
 
-    def put(self, topic: TopicKey, epoch: str, seq: int, item: Any) -> bool:
+    def put(self, topic: TopicKey, epoch: str, seq: int | None, item: Any) -> bool:
         """Add an event; False: it is full, and the event was not taken.
 
-        `seq` is 0 where the server numbers nothing; a snapshot has the `seq` that it repeats. Only `wait` and `error`
-        refuse, and `latest` where more topics wait than its capacity: it does not silently grow beyond it, and to drop
-        a topic's only event would be a loss. The caller then does as for `error`.
+        `seq` is None where the server numbers nothing, and 0 for a snapshot, which repeats what has a number. Only
+        `wait` and `error` refuse, and `latest` where more topics wait than its capacity: it does not silently grow
+        beyond it, and to drop a topic's only event would be a loss. The caller then does as for `error`.
         """
         ...
 
@@ -123,7 +123,7 @@ class _Refusing:
     def drained(self) -> bool:
         return 2 * len(self._items) <= self.capacity
 
-    def put(self, _topic: TopicKey, _epoch: str, _seq: int, item: Any) -> bool:
+    def put(self, _topic: TopicKey, _epoch: str, _seq: int | None, item: Any) -> bool:
         items = self._items
         if len(items) >= self.capacity:
             return False
@@ -140,6 +140,7 @@ class _Refusing:
         self._items.append(item)
 
 
+_SNAPSHOT: Final = 0
 _NO_EVENT: Final = -1
 """In place of the `seq` of what is no event."""
 
@@ -159,7 +160,7 @@ class _DropOldest:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.dropped = 0
-        self._items: deque[tuple[TopicKey, str, int, Any]] = deque()
+        self._items: deque[tuple[TopicKey, str, int | None, Any]] = deque()
         self._trails: dict[TopicKey, Trail] = {}
         self._order: deque[TopicKey] = deque()
         """The topics of `_trails`: a dict finds its first key ever more slowly while its first keys are deleted."""
@@ -172,7 +173,7 @@ class _DropOldest:
     def drained(self) -> bool:
         return 2 * len(self._items) <= self.capacity
 
-    def put(self, topic: TopicKey, epoch: str, seq: int, item: Any) -> bool:
+    def put(self, topic: TopicKey, epoch: str, seq: int | None, item: Any) -> bool:
         items = self._items
         if len(items) >= self.capacity:
             self._drop_first()
@@ -206,6 +207,8 @@ class _DropOldest:
         before = len(trail)
         if seq == _NO_EVENT:
             trail.add(item)
+        elif seq == _SNAPSHOT:
+            trail.add_snapshot(item)
         else:
             trail.add_event(epoch, seq)
             self.dropped += 1

@@ -61,7 +61,7 @@ class Conflating:
         """Whether at most half as many topics wait as may."""
         return 2 * len(self._order) <= self.capacity
 
-    def put(self, topic: TopicKey, _epoch: str, _seq: int, item: Any) -> bool:
+    def put(self, topic: TopicKey, _epoch: str, _seq: int | None, item: Any) -> bool:
         """Take the place of the event of this topic that waits; False: too many other topics do."""
         waiting = self._topics.get(topic)
         if waiting is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, TypedDict, Unpack, get_args
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import attrs
@@ -17,7 +17,10 @@ import attrs
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.protocol import BASE_PATH, Endpoint, find_endpoint
 
-__all__ = ["URL_VARIABLE", "Deployment", "Kind", "Side", "default_url", "endpoint_of", "normal_url", "with_path"]
+__all__ = [
+    "URL_VARIABLE", "Deployment", "DeploymentOptions", "Kind", "Side", "default_url", "deployment_url", "endpoint_of",
+    "normal_url", "with_path",
+]  # fmt: skip
 
 Kind: TypeAlias = Literal["local", "internal", "external"]
 Side: TypeAlias = Literal["foundry", "trading"]
@@ -113,6 +116,31 @@ class Deployment:
                 f"user, env: {label!r} is longer than the {_LONGEST_LABEL} characters of a host label"
             )
         return f"{label}.datafye.io"
+
+
+class DeploymentOptions(TypedDict, total=False):
+    """The attributes of a `Deployment` but for its kind, as keywords."""
+
+    user: str | None
+    side: Side | None
+    env: str | None
+    secure: bool | None
+    host: str | None
+    port: int | None
+
+
+def deployment_url(kind: Kind = "local", *, path: str = "", **options: Unpack[DeploymentOptions]) -> str:
+    """The URL of a deployment by name: `deployment_url("external", user="jane", side="trading", env="dev")`.
+
+    Args:
+        kind: `local`, `internal` or `external`.
+        path: a path of protocol.md section 1, such as `stocks/live/ticks`; empty: all channels.
+        options: see `Deployment`.
+
+    Raises:
+        ConfigurationError: a value that is missing, or that cannot be part of a URL; no such path.
+    """
+    return Deployment(kind, **options).url(path)
 
 
 def default_url(environ: Mapping[str, str]) -> str:

@@ -48,6 +48,12 @@ def test_only_a_minute_of_health_begins_anew() -> None:
     assert [backoff.next(LOST, healthy) for healthy in (0, 0, 59.9, 60, 0)] == [0.25, 0.5, 1, 0.25, 0.5]
 
 
+def test_health_forgets_how_long_the_row_before_it_was() -> None:
+    draws = iter([1.0, 1.0, 1.0, 0.0, 1.0])
+    backoff = Backoff(Reconnect(), lambda: next(draws))
+    assert [backoff.next(LOST, healthy) for healthy in (0, 0, 0, 60, 0)] == [0.25, 0.5, 1, 0, 0.25]
+
+
 def test_attempts_bound_the_failures_in_a_row() -> None:
     backoff = at_the_bound(Reconnect(attempts=2))
     waits = [backoff.next(LOST, healthy) for healthy in (0, 59, 0, 0, 61, 0, 0)]

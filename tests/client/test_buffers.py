@@ -25,7 +25,7 @@ def key(symbol: str) -> TopicKey:
 A, B, C = key("A"), key("B"), key("C")
 
 
-def put(buffer: Buffer, topic: TopicKey, *seqs: int, epoch: str = "e") -> list[bool]:
+def put(buffer: Buffer, topic: TopicKey, *seqs: int | None, epoch: str = "e") -> list[bool]:
     return [buffer.put(topic, epoch, seq, (topic.symbol, epoch, seq)) for seq in seqs]
 
 
@@ -125,11 +125,16 @@ def test_a_dropped_gap_that_touches_is_merged_and_one_alone_keeps_its_reason() -
     assert buffer.dropped == 1, "gaps are no events"
 
 
-def test_a_snapshot_repeats_and_so_counts_once_in_a_gap() -> None:
+def test_a_snapshot_is_kept_until_something_after_it_is_lost() -> None:
     buffer = make_buffer("drop_oldest", 1)
     buffer.put_gap(gap(A, 3, 5, "expired"))
-    put(buffer, A, 5, 6, 7)
-    assert pop_all(buffer) == [gap(A, 3, 6), ("A", "e", 7)]
+    put(buffer, A, 0)
+    put(buffer, B, 1)
+    assert len(buffer) == 3
+    assert (buffer.pop(), buffer.pop()) == (gap(A, 3, 5, "expired"), ("A", "e", 0))
+    put(buffer, A, 0, 6, 7)
+    assert pop_all(buffer) == [gap(B, 1, 1), gap(A, 6, 6), ("A", "e", 7)]
+    assert buffer.dropped == 2
 
 
 def test_a_new_epoch_stands_between_what_was_lost_before_and_after_it() -> None:
@@ -151,8 +156,8 @@ def test_a_mark_keeps_its_place_between_what_was_lost() -> None:
 
 def test_events_without_a_number_are_a_gap_of_unknown_size() -> None:
     buffer = make_buffer("drop_oldest", 1)
-    put(buffer, A, 0, 0, 0)
-    assert pop_all(buffer) == [gap(A, None, None), ("A", "e", 0)]
+    put(buffer, A, None, None, None)
+    assert pop_all(buffer) == [gap(A, None, None), ("A", "e", None)]
     assert buffer.dropped == 2
 
 

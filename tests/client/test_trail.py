@@ -25,7 +25,7 @@ def filled(*items: Gap | Live) -> Trail:
     return trail
 
 
-def contents(trail: Trail) -> list[Gap | Live]:
+def contents(trail: Trail) -> list[Any]:
     found = []
     while trail:
         found.append(trail.pop())
@@ -42,7 +42,7 @@ def test_gaps_that_do_not_touch_or_are_of_two_epochs_stay_apart() -> None:
 
 
 def test_a_number_that_comes_again_counts_once() -> None:
-    assert contents(filled(gap(1, 4), gap(4, 4), gap(3, 6))) == [gap(1, 6)]
+    assert contents(filled(gap(1, 4), gap(4, 4), gap(3, 6), gap(2, 3))) == [gap(1, 6)]
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,37 @@ def test_two_unknown_gaps_are_one_of_the_newer_epoch() -> None:
     assert contents(merged) == [gap(None, None, "epoch_changed", "f")]
 
 
-def test_of_two_marks_with_nothing_between_the_second_counts() -> None:
-    assert contents(filled(Live(TOPIC, "e", 1), Live(TOPIC, "e", 2))) == [Live(TOPIC, "e", 2)]
+def test_of_two_marks_the_second_counts() -> None:
+    assert contents(filled(Live(TOPIC, "e", 1), gap(2, 2), Live(TOPIC, "e", 2))) == [gap(2, 2), Live(TOPIC, "e", 2)]
+
+
+def test_events_that_do_not_follow_one_another_are_gaps_of_their_own() -> None:
+    trail = Trail(TOPIC)
+    for epoch, seq in (("e", None), ("e", 1), ("e", 2), ("e", 4), ("f", 5)):
+        trail.add_event(epoch, seq)
+    assert contents(trail) == [gap(None, None), gap(1, 2), gap(4, 4), gap(5, 5, epoch="f")]
+
+
+def test_of_snapshots_the_newest_stays_behind_what_was_lost_before_it() -> None:
+    trail = filled(gap(1, 2))
+    trail.add_snapshot("two")
+    trail.add_snapshot("two again")
+    trail.add(Live(TOPIC, "e", 2))
+    assert contents(trail) == [gap(1, 2), "two again", Live(TOPIC, "e", 2)]
+
+
+def test_a_snapshot_goes_when_what_follows_is_lost() -> None:
+    trail = filled(gap(1, 2))
+    trail.add_snapshot("two")
+    trail.add(gap(3, 3))
+    assert contents(trail) == [gap(1, 3)]
+
+
+def test_the_snapshot_and_the_mark_survive_the_folding() -> None:
+    mark = Live(TOPIC, "e", 5)
+    trail = filled(gap(1, 1), gap(3, 3), gap(5, 5), mark)
+    trail.add_snapshot("five")
+    assert contents(trail) == [gap(None, None), mark, "five"]
 
 
 def test_an_event_after_a_gap_of_another_reason_is_merged_too() -> None:

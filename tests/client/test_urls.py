@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datafye_trio.client.urls import Deployment, default_url, endpoint_of, normal_url, with_path
+from datafye_trio.client.urls import Deployment, default_url, deployment_url, endpoint_of, normal_url, with_path
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.model import AssetClass, Channel
 from datafye_trio.protocol import Endpoint
@@ -38,12 +38,14 @@ JANE: dict[str, Any] = {"user": "jane", "side": "foundry"}
 )  # fmt: skip
 def test_a_deployment_by_name(kind: Any, options: dict[str, Any], url: str) -> None:
     assert Deployment(kind, **options).url() == url
+    assert deployment_url(kind, **options) == url
     assert normal_url(url) == url
 
 
 @pytest.mark.parametrize("path", ["stocks/live/ticks", "/stocks/live/ticks", "/datafye-ws/v1/stocks/live/ticks"])
 def test_a_path_with_or_without_what_stands_before_all(path: str) -> None:
-    assert Deployment().url(path) == "ws://localhost:8080/datafye-ws/v1/stocks/live/ticks"
+    assert Deployment().url(path) == deployment_url(path=path)
+    assert deployment_url(path=path) == "ws://localhost:8080/datafye-ws/v1/stocks/live/ticks"
 
 
 @pytest.mark.parametrize(
