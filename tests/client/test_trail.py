@@ -123,9 +123,9 @@ def test_a_mark_survives_the_folding() -> None:
     assert folded == [gap(None, None), mark, gap(7, 7)]
 
 
-def test_the_newest_mark_survives_the_folding() -> None:
+def test_a_mark_that_is_the_newest_part_stays_the_newest() -> None:
     newest = Live(TOPIC, "e", 5)
-    folded = contents(filled(gap(1, 1), Live(TOPIC, "e", 1), gap(3, 3), gap(5, 5), newest))
+    folded = contents(filled(*(gap(n, n) for n in (1, 3, 5, 7)), newest))
     assert folded == [gap(None, None), newest]
 
 
