@@ -149,7 +149,7 @@ class Broker:
         await trio.lowlevel.checkpoint()
         while True:
             now = trio.current_time()
-            holding = [until for subscriber in self._subscribers if (until := subscriber.outbox.congested_until(now))]
+            holding = [until for subscriber in self._subscribers if (until := subscriber.congested_until(now))]
             if not self._queued and not holding:
                 return
             with trio.move_on_at(min(holding, default=float("inf"))):

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from math import inf
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
@@ -175,38 +174,39 @@ class Outbox:
         self._closed = True
         self._room.unpark_all()
 
-    def congested_until(self, now: float) -> float | None:
-        """The time up to which this outbox holds up a source at full speed; None if it does not."""
+    def congested_until(self, now: float, *, behind: bool = False) -> float | None:
+        """The time up to which this outbox holds up a source at full speed; None if it does not.
+
+        With `behind`, it does whenever it is read from: its client still waits for what was published before.
+        """
         limits = self.limits
         until = self._moved + STALL_SECONDS
         if until <= now:
             return None
         full = self._messages * 2 > limits.messages or self._bytes * 2 > limits.bytes
-        return until if full or self._age(now) > CONGESTED_AGE else None
+        return until if behind or full or self._age(now) > CONGESTED_AGE else None
 
-    async def wait_room(self, age: float = inf) -> None:
-        """Wait until a chunk of stored data (`stream_bytes`, `STREAM_MESSAGES`) may be put; with an `age`, also
-        until nothing waits for more seconds than that. Always a checkpoint.
-
-        What is put only after this call never fills the outbox: the client's reading is the flow control. Of those who
-        wait, wake all; they take turns among themselves. Cancel-safe.
+    async def wait_room(self, most: int = STREAM_BYTES) -> None:
+        """Wait until a chunk of stored data (`stream_bytes`, `STREAM_MESSAGES`) may be put, and with it no more than
+        `most` bytes wait, unless it is alone. Always a checkpoint. What is put only after this call never fills the
+        outbox: the client's reading is the flow control. It wakes all who wait; they take turns. Cancel-safe.
         """
         await trio.lowlevel.checkpoint()
-        while not (self._closed or self.has_room(age)):
+        while not (self._closed or self.has_room(most)):
             if self._over_budget():
                 # Others hold it, and tell nobody when they let go: to tell would cost each of their writes.
                 await trio.sleep(_BUDGET_SECONDS)
             else:
                 await self._room.park()
 
-    def has_room(self, age: float = inf) -> bool:
+    def has_room(self, most: int = STREAM_BYTES) -> bool:
         """Whether `wait_room` would not wait: its mark lies far below the limits, to leave room for answers."""
         return not self._over_budget() and (
             not self._times
             or (
-                self._bytes + self.stream_bytes <= min(STREAM_BYTES, self.limits.bytes // 2)
+                self._bytes + self.stream_bytes <= min(most, self.limits.bytes // 2)
                 and self._messages + STREAM_MESSAGES <= self.limits.messages // 2
-                and self._age() <= age
+                and self._age() <= self.limits.seconds
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection
 
 from datafye_trio.broker.latest import Delivery, Latest, Slot
@@ -20,6 +21,9 @@ class Subscriber:
         self.encoding = encoding
         self.latest = Latest(outbox, lambda topic, slot: render(topic, slot, encoding))
         self.topics: dict[Topic, None] = {}
+        # An OrderedDict, since finding the first key of a dict costs more the more was deleted before it.
+        self.behind: OrderedDict[Topic, CatchUp] = OrderedDict()
+        """The topics whose past is still to be sent, in the order they were asked for."""
         self._boards: dict[Board, None] = {}
 
     @property
@@ -34,11 +38,10 @@ class Subscriber:
     def join(self, topic: Topic, delivery: Delivery | None) -> bool:
         """Receive a topic from its next message on, or change how. True if it is new."""
         new = topic not in self.topics
-        before = topic.subscribers.get(self)
-        if isinstance(before, CatchUp):
-            before.delivery = delivery
+        if (past := self.behind.get(topic)) is not None:
+            past.delivery = delivery
             return False
-        if before is not None:
+        if not new and topic.subscribers[self] is not None:
             self.latest.release(topic)
         topic.subscribers[self] = delivery
         self.topics[topic] = None
@@ -46,20 +49,23 @@ class Subscriber:
 
     def fall_behind(self, topic: Topic, past: CatchUp) -> None:
         """Receive a topic that was just joined only once its past was sent: see `catch_up`."""
-        topic.subscribers[self] = past
+        topic.subscribers[self] = self.behind[topic] = past
 
-    def is_behind(self, topic: Topic, past: CatchUp) -> bool:
-        """Whether that past is still due: a topic may have been left meanwhile, and even joined anew."""
-        return topic.subscribers.get(self) is past
-
-    def catch_up(self, topic: Topic, past: CatchUp) -> None:
+    def catch_up(self, topic: Topic) -> None:
         """Receive a topic from its next message on: its past was sent."""
-        topic.subscribers[self] = past.delivery
+        topic.subscribers[self] = self.behind.pop(topic).delivery
 
     def position(self, topic: Topic) -> int:
         """The last `seq` of a topic that this client was sent, or that is none of its business."""
-        past = topic.subscribers.get(self)
-        return past.after if isinstance(past, CatchUp) and past.epoch == topic.board.epoch else topic.seq
+        past = self.behind.get(topic)
+        return topic.seq if past is None or past.epoch != topic.board.epoch else past.after
+
+    def congested_until(self, now: float) -> float | None:
+        """The time up to which this client holds up a source at full speed; None if it does not.
+
+        One that catches up does so while it reads: else such a source would outrun it, and the ring forget.
+        """
+        return self.outbox.congested_until(now, behind=bool(self.behind))
 
     def leave(self, topic: Topic) -> bool:
         """Receive a topic no longer. False if it was not subscribed."""
@@ -67,6 +73,7 @@ class Subscriber:
             return False
         del self.topics[topic]
         del topic.subscribers[self]
+        self.behind.pop(topic, None)
         self.latest.forget(topic)
         topic.board.forget_unused(topic)
         return True

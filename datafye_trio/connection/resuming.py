@@ -12,7 +12,6 @@ head, and the topic goes on live; rejected: close 4008, after which the client w
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -22,7 +21,7 @@ import msgspec
 import trio
 
 from datafye_trio.broker import Broker, CatchUp, Chunk, Delivery, Subscriber, Topic
-from datafye_trio.broker.outbox import CONGESTED_AGE, STREAM_MESSAGES
+from datafye_trio.broker.outbox import CHUNK_BYTES, STREAM_MESSAGES
 from datafye_trio.connection.selection import Selection
 from datafye_trio.errors import RequestError
 from datafye_trio.protocol import ErrorCode, ResumeFrom, normalise_symbol
@@ -31,6 +30,9 @@ __all__ = ["Resuming", "ResumePoint", "find_point"]
 
 _EXPIRED: Final = "expired"
 _EPOCH_CHANGED: Final = "epoch_changed"
+_MOST: Final = CHUNK_BYTES * 3 // 2
+"""Bytes that may wait with a chunk of the past. Less than for stored data, since here their age counts: a client that
+takes 30 KiB a second keeps within the 5 s, one that takes four chunks in that time would not be caught up by four."""
 
 
 @attrs.frozen
@@ -59,7 +61,7 @@ class ResumePoint:
 
         They are joined by name: the client must be told that their numbers start anew.
         """
-        if not self.everything:
+        if not (self.everything and chosen.boards):
             return []
         offered = chosen.dataset.info.symbols
         return [
@@ -103,7 +105,6 @@ class Resuming:
         self._broker = broker
         self._subscriber = subscriber
         self._outbox = subscriber.outbox
-        self._waiting: deque[tuple[Topic, CatchUp]] = deque()
         self._ended = False
         self._scope: trio.CancelScope | None = None
         """Of the task that feeds what waits, while there is one."""
@@ -115,13 +116,11 @@ class Resuming:
             if (after := point.after(topic)) is None:
                 afresh.append(topic)
             elif not point.is_level(topic):
-                past = CatchUp(point.epoch, after, delivery)
-                self._subscriber.fall_behind(topic, past)
-                self._waiting.append((topic, past))
+                self._subscriber.fall_behind(topic, CatchUp(point.epoch, after, delivery))
         # One chunk, and not all there is room for: a thousand clients that come back at once must not block the rest.
-        if self._waiting and self._outbox.has_room(CONGESTED_AGE):
+        if self._subscriber.behind and self._outbox.has_room(_MOST):
             self._step()
-        if self._waiting and self._scope is None and not self._ended:
+        if self._subscriber.behind and self._scope is None and not self._ended:
             assert self.nursery is not None  # noqa: S101 -- for the type checker: set before anything is read
             self._scope = trio.CancelScope()
             self.nursery.start_soon(self._feed, self._scope)
@@ -135,23 +134,20 @@ class Resuming:
 
     async def _feed(self, scope: trio.CancelScope) -> None:
         with scope:
-            while self._waiting:
-                await self._outbox.wait_room(CONGESTED_AGE)
+            while self._subscriber.behind:
+                await self._outbox.wait_room(_MOST)
                 async with self._broker.catching_up:
-                    if self._outbox.has_room(CONGESTED_AGE):  # live messages may have come before our turn
+                    if self._outbox.has_room(_MOST):  # live messages may have come before our turn
                         self._step()
         self._scope = None
 
     def _step(self) -> None:
         """Send one chunk, for as many topics as it takes; those that it ends go on live."""
         load = _Load(self._outbox.stream_bytes)
-        while self._waiting and load.has_room():
-            topic, past = self._waiting[0]
-            if self._subscriber.is_behind(topic, past):
-                if not self._advance(topic, past, load):
-                    break
-                self._subscriber.catch_up(topic, past)
-            self._waiting.popleft()
+        while load.has_room() and (topic := next(iter(self._subscriber.behind), None)) is not None:
+            if not self._advance(topic, self._subscriber.behind[topic], load):
+                break
+            self._subscriber.catch_up(topic)
         if load.told:
             # Apart from the data, since an outbox that drops its oldest keeps answers. What is conflated comes after.
             self._outbox.put(Chunk(b"".join(load.told)))
