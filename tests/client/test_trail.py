@@ -138,3 +138,10 @@ def test_one_trail_behind_another() -> None:
 def test_an_empty_trail_gives_nothing() -> None:
     with pytest.raises(IndexError):
         Trail(TOPIC).pop()
+
+
+def test_a_new_epoch_after_a_mark_stays_after_it() -> None:
+    mark = Live(TOPIC, "e", 5)
+    changed = gap(None, None, "epoch_changed", "f")
+    folded = contents(filled(gap(1, 1), gap(3, 3), gap(5, 5), mark, changed))
+    assert folded == [gap(None, None), mark, changed]
