@@ -14,9 +14,10 @@ from urllib.parse import quote, urlsplit
 import attrs
 import trio
 
-from datafye_trio.errors import ConfigurationError, ConnectError
+from datafye_trio.errors import ConfigurationError, ConnectError, ServerClosedError
+from datafye_trio.wire.proxy import Proxy, find_proxy, open_tunnel
 
-__all__ = ["ClientOptions", "Target", "dial", "parse_target"]
+__all__ = ["ClientOptions", "Route", "Target", "dial", "find_route", "parse_target"]
 
 _NETLOC: Final = re.compile(r"[A-Za-z0-9._:\[\]-]+")
 _URL_SAFE: Final = "/%:@!$&'()*+,;=~"
@@ -29,8 +30,8 @@ class ClientOptions:
     Attributes:
         ssl_context: for `wss://`, in place of the default one, which verifies.
         ca: a PEM file with the authorities to trust instead of the system's.
-        proxy: `environment` reads `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`; None uses no proxy;
-            else `http://HOST:PORT`.
+        proxy: `environment` reads `http_proxy` (for `ws://`), `https_proxy` (for `wss://`), `all_proxy` and `no_proxy`,
+            and goes to this machine itself without; None uses no proxy; else `http://[USER:PASSWORD@]HOST:PORT`.
         connect_seconds: for everything up to the server's 101.
         message_bytes: the largest message taken.
         open_stream: opens a transport in place of TCP (tests, memory); no TLS and no proxy then.
@@ -77,12 +78,53 @@ def parse_target(url: str) -> Target:
     return Target(secure, parts.netloc, host, port or (443 if secure else 80), resource)
 
 
-def tls_context(options: ClientOptions) -> ssl.SSLContext:
-    """What to speak TLS with.
+@attrs.frozen
+class Route:
+    """How a target is reached. `tls` is None where it is spoken to in the clear, `proxy` where no proxy is used."""
+
+    target: Target
+    tls: ssl.SSLContext | None
+    proxy: Proxy | None
+    open_stream: Callable[[], Awaitable[trio.abc.Stream]] | None
+
+
+def find_route(url: str, options: ClientOptions) -> Route:
+    """Decide everything that needs no network.
 
     Raises:
-        ConfigurationError: the authorities cannot be read.
+        ConfigurationError: the URL, the authorities or the proxy cannot be used.
     """
+    target = parse_target(url)
+    if options.open_stream is not None:
+        return Route(target, None, None, options.open_stream)
+    proxy = find_proxy(options.proxy, target.secure, target.host, target.port)
+    return Route(target, _tls_context(options) if target.secure else None, proxy, None)
+
+
+async def dial(route: Route) -> trio.abc.Stream:
+    """Open a transport to the target. Cancel-safe: nothing stays open then.
+
+    Raises:
+        ConnectError: of kind resolve, refused, proxy or tls.
+    """
+    if route.open_stream is not None:
+        try:
+            return await route.open_stream()
+        except (OSError, trio.BrokenResourceError, ServerClosedError) as error:
+            raise ConnectError(f"cannot connect to {route.target.netloc}: {error}", kind="refused") from None
+    stream = await _reach(route.target, route.proxy)
+    try:
+        if route.proxy is not None:
+            await open_tunnel(stream, route.proxy, route.target.host, route.target.port)
+        if route.tls is None:
+            return stream
+        return await _secure(stream, route.tls, route.target)
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+
+
+def _tls_context(options: ClientOptions) -> ssl.SSLContext:
     if options.ssl_context is not None:
         return options.ssl_context
     try:
@@ -91,52 +133,33 @@ def tls_context(options: ClientOptions) -> ssl.SSLContext:
         raise ConfigurationError(f"cannot use the authorities in {options.ca}: {error.strerror or error}") from None
 
 
-async def dial(target: Target, options: ClientOptions, tls: ssl.SSLContext | None) -> trio.abc.Stream:
-    """Open a transport to the target; `tls` where the URL wants it. Cancel-safe: nothing stays open.
-
-    Raises:
-        ConnectError: of kind resolve, refused, proxy, reset or tls.
-    """
-    if options.open_stream is not None:
-        return await options.open_stream()
-    stream: trio.abc.Stream = await _open_tcp(target.host, target.port, target.netloc)
-    if tls is None:
-        return stream
-    return await _secure(stream, tls, target)
-
-
-async def _open_tcp(host: str, port: int, name: str) -> trio.SocketStream:
+async def _reach(target: Target, proxy: Proxy | None) -> trio.abc.Stream:
     try:
-        return await trio.open_tcp_stream(host, port)
+        if proxy is not None:
+            return await trio.open_tcp_stream(proxy.host, proxy.port)
+        return await trio.open_tcp_stream(target.host, target.port)
     except OSError as error:
         found = _first(error)
-        # Resolver errors have numbers of their own, and a text that says all.
-        unknown = isinstance(found, socket.gaierror)
-        text = found.strerror or str(found) if unknown or not found.errno else os.strerror(found.errno)
-        raise ConnectError(f"cannot connect to {name}: {text}", kind="resolve" if unknown else "refused") from None
+    # Resolver errors have numbers of their own, and a text that says all.
+    unknown = isinstance(found, socket.gaierror)
+    text = found.strerror or str(found) if unknown or not found.errno else os.strerror(found.errno)
+    if proxy is not None:
+        raise ConnectError(f"cannot connect to the proxy {proxy.name}: {text}", kind="proxy")
+    raise ConnectError(f"cannot connect to {target.netloc}: {text}", kind="resolve" if unknown else "refused")
 
 
-async def _secure(stream: trio.abc.Stream, tls: ssl.SSLContext, target: Target) -> trio.SSLStream[trio.abc.Stream]:
+async def _secure(stream: trio.abc.Stream, tls: ssl.SSLContext, target: Target) -> trio.abc.Stream:
     secured = trio.SSLStream(stream, tls, server_hostname=target.host, https_compatible=True)
     try:
         await secured.do_handshake()
     except trio.BrokenResourceError as error:
-        await trio.aclose_forcefully(stream)
-        raise _tls_error(error.__cause__, target) from None
-    except BaseException:
-        await trio.aclose_forcefully(stream)
-        raise
-    return secured
-
-
-def _tls_error(cause: BaseException | None, target: Target) -> ConnectError:
+        cause = error.__cause__
+    else:
+        return secured
     why = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "the connection was lost"
-    plain = " (does it speak ws://?)" if why == "WRONG_VERSION_NUMBER" else ""
-    return ConnectError(
-        f"no TLS with {target.netloc}: {why.replace('_', ' ').lower()}{plain}",
-        kind="tls",
-        retryable=not isinstance(cause, ssl.SSLError) or isinstance(cause, ssl.SSLEOFError),
-    )
+    plain = why == "WRONG_VERSION_NUMBER"
+    text = f"no TLS with {target.netloc}: {why.replace('_', ' ').lower()}{' (does it speak ws://?)' if plain else ''}"
+    raise ConnectError(text, kind="tls", retryable=not plain and not isinstance(cause, ssl.SSLCertVerificationError))
 
 
 def _first(error: OSError) -> OSError:

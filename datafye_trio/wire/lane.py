@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from typing import Final
 
 import trio
 from trio_websocket import WebSocketConnection
 
-from datafye_trio.protocol import CloseCode, Ending
 from datafye_trio.wire.inbox import Inbox
 from datafye_trio.wire.peeling import Peeler
 
@@ -29,6 +29,7 @@ _HEAD_END: Final = re.compile(rb"\n\r?\n")
 """As h11 finds it."""
 _HEAD_BYTES: Final = 16 * 1024
 _ANSWER_BYTES: Final = 64 * 1024
+_LOST: Final = 1006
 
 
 class ClientLane(trio.abc.Stream):
@@ -54,16 +55,21 @@ class ClientLane(trio.abc.Stream):
         self.pings: dict[bytes, trio.Event] = {}
 
     @property
-    def verdict(self) -> Ending | None:
-        """Why this end gave up, if it did, where trio-websocket knows nothing of it."""
-        if self._cut_off:
-            return Ending(CloseCode.PROTOCOL_ERROR, "a send was cut off, half a frame may be out")
-        return self._peeler.verdict
+    def verdict(self) -> tuple[int, str] | None:
+        """Close code and reason, if this end gave up where trio-websocket knows nothing of it."""
+        if (ending := self._peeler.verdict) is not None:
+            return ending.code, ending.reason
+        return (_LOST, "a send was cut off, half a frame may be out") if self._cut_off else None
 
     @property
     def peer_closed(self) -> bool:
         """Whether the server's close frame has come."""
         return self._peeler.peer_closed
+
+    @property
+    def answer_cut(self) -> bool:
+        """Whether an HTTP answer has begun, and its head has not ended."""
+        return self.head.startswith(b"HTTP/") and _HEAD_END.search(self.head) is None
 
     def attach(self, websocket: WebSocketConnection) -> None:
         """The handshake is done: from now on it is asked what it thinks of what it was given."""
@@ -141,10 +147,11 @@ class ClientLane(trio.abc.Stream):
             event.set()
 
     def _look_up(self) -> None:
+        peeler = self._peeler
         closed = self._websocket is not None and self._websocket.closed is not None
-        if closed or self._peeler.over:
+        if closed or peeler.over:
             self.finish()
-        if self._peeler.verdict is not None or (closed and not self.leaving and not self._peeler.peer_closed):
+        if not peeler.peer_closed and (peeler.over or (closed and not self.leaving)):
             raise trio.BrokenResourceError("the server was given up on")
 
     async def _read(self) -> bytes:
@@ -158,8 +165,8 @@ class ClientLane(trio.abc.Stream):
             raise
         self.last_heard = trio.current_time()
         if not data:
-            amid = self._peeler.amid
-            self._lose(f"the server ended it {'in the middle of a message' if amid else 'without a close frame'}")
+            where = "in the middle of a message" if self._peeler.amid else "without a close frame"
+            self._lose(f"the server ended it {where if self._head_done else 'in the handshake'}")
         return data
 
     def _take_head(self, data: bytes) -> bytes:
@@ -174,7 +181,6 @@ class ClientLane(trio.abc.Stream):
         if end is None:
             return data
         if not self.head.startswith(b"HTTP/1.1 101"):
-            self.inbox.end()
             return data
         self._head_done = True
         split = end.end() - seen
@@ -207,4 +213,6 @@ class ClientLane(trio.abc.Stream):
 
 def _why(error: BaseException) -> str:
     cause = error.__cause__
+    if isinstance(cause, ssl.SSLError):
+        return (cause.reason or "no TLS any more").replace("_", " ").lower()
     return os.strerror(cause.errno).lower() if isinstance(cause, OSError) and cause.errno else str(error)

@@ -18,6 +18,7 @@ Payloads are bytes for text and binary alike, and text is not checked to be UTF-
 
 from __future__ import annotations
 
+import struct
 from typing import Final, TypeAlias
 
 from datafye_trio.protocol import CloseCode, Ending
@@ -30,6 +31,8 @@ Payloads: TypeAlias = list[bytes | None]
 _FIN: Final = 0x80
 _WHOLE_TEXT: Final = _FIN | Opcode.TEXT
 _WHOLE_BINARY: Final = _FIN | Opcode.BINARY
+_HEAD: Final = struct.Struct("!BBH").unpack_from
+"""The two bytes of a head, and the length that may stand behind them: faster than indexing, in plain Python."""
 _FRAGMENTS: Final = 16_384
 """Of one message; each is an object in trio-websocket's hands, even an empty one."""
 _CONTROL_BYTES: Final = 125
@@ -66,50 +69,50 @@ class Peeler:
     def feed(self, data: bytes) -> tuple[Payloads, bytes]:
         """What the bytes complete: the payloads in order, `None` for one of the slow lane; and that lane's bytes."""
         payloads: Payloads = []
-        if self.over:
-            return payloads, b"" if self.peer_closed or self.verdict else data
-        if self._held:
-            self._held += data
-            if len(self._held) < self._needed:
-                return payloads, b""
-            data = bytes(self._held)
-            self._held = bytearray()
         slow: list[bytes] = []
         at = 0
-        while at < len(data) and not self.over:
+        while self._held:
+            step = self._needed - len(self._held)
+            self._held += data[at : at + step]
+            at += step
+            if len(self._held) < self._needed:
+                return payloads, b""
+            held, self._held = bytes(self._held), bytearray()
+            self._single(held, 0, payloads, slow)
+        end = len(data)
+        while at < end and not self.over:
             if self._passing:
                 at = self._pass(data, at, payloads, slow)
                 continue
             if not self._fragments:
                 at = self._peel(data, at, payloads)
-            at = self._single(data, at, payloads, slow)
+            if at < end:
+                at = self._single(data, at, payloads, slow)
+        if self.over and self.verdict is None and not self.peer_closed:
+            slow.append(data[at:])
         return payloads, b"".join(slow)
 
     def _peel(self, data: bytes, at: int, payloads: Payloads) -> int:
-        """Take whole data frames below 64 KiB until something else comes; where that begins."""
-        end, limit, append = len(data), self._limit, payloads.append
-        try:
-            while True:
-                first = data[at]
-                if first != _WHOLE_TEXT and first != _WHOLE_BINARY:
-                    return at
-                size = data[at + 1]
-                if size < 126:
-                    start = at + 2
-                elif size == 126:
-                    size = data[at + 2] << 8 | data[at + 3]
-                    start = at + 4
-                    if size < 126:
-                        return at
-                else:
-                    return at
+        """Take whole data frames below 64 KiB until something else comes, or the last few bytes; where that begins."""
+        if self._limit < 65_536:
+            return at  # saves a comparison for each frame where nobody sets so low a limit
+        end, append = len(data), payloads.append
+        last = end - 4
+        while at <= last:
+            first, size, more = _HEAD(data, at)
+            if size < 126:
+                start = at + 2
                 stop = start + size
-                if stop > end or size > limit:
-                    return at
-                append(data[start:stop])
-                at = stop
-        except IndexError:  # the head of the next frame is not all there, or nothing is
-            return at
+            elif size == 126 and more > 125:
+                start = at + 4
+                stop = start + more
+            else:
+                return at
+            if stop > end or (first != _WHOLE_TEXT and first != _WHOLE_BINARY):
+                return at
+            append(data[start:stop])
+            at = stop
+        return at
 
     def _single(self, data: bytes, at: int, payloads: Payloads, slow: list[bytes]) -> int:
         """Deal with one frame of any kind, or hold what there is of it; where the next begins."""
@@ -124,8 +127,8 @@ class Peeler:
             size = int.from_bytes(data[at + 2 : at + head])
         if data[at + 1] & 0x80 or not self._allowed(first, size, head):
             self.over = True
-            slow.append(data[at:])
-            return len(data)
+            slow.append(data[at : at + head])
+            return at + head
         if first & 0x08:
             if have < head + size:
                 return self._hold(data, at, head + size)
