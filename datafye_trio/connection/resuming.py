@@ -75,7 +75,7 @@ def find_point(resume: ResumeFrom, chosen: Selection) -> ResumePoint:
     """The point that a request names.
 
     Raises:
-        RequestError: INVALID_MESSAGE: several channels, a position below 0, or two of one symbol.
+        RequestError: INVALID_MESSAGE: several channels, or two positions of one symbol.
     """
     if len(chosen.boards) > 1:
         raise RequestError(
@@ -85,14 +85,14 @@ def find_point(resume: ResumeFrom, chosen: Selection) -> ResumePoint:
         )
     positions: dict[str, int] = {}
     for text, seq in resume.positions.items():
-        if seq < 0:
-            raise _invalid(f"the position of {text[:40]!r} is below 0: give the last seq, 0 for none")
         try:
             symbol = normalise_symbol(text, chosen.dataset.info.asset_class)
         except ValueError:
             continue  # no symbol, and so none of this request
         if symbol in positions:
-            raise _invalid(f"{symbol} has two positions: give one")
+            raise RequestError(
+                ErrorCode.INVALID_MESSAGE, f"{symbol} has two positions: give one", field="resume.positions"
+            )
         positions[symbol] = seq
     return ResumePoint(resume.epoch, positions, chosen.everything)
 
@@ -166,8 +166,8 @@ class Resuming:
             return True
         if past.delivery is not None:
             # Of a past, `latest` wants the newest message; a ring that has forgotten the others is no loss to it.
-            if topic.latest is not None and topic.seq > past.after:
-                self._subscriber.latest.offer(topic, topic.latest, topic.seq - past.after, past.delivery)
+            assert topic.latest is not None  # noqa: S101 -- for the type checker: it is past `after`, which is from 0
+            self._subscriber.latest.offer(topic, topic.latest, topic.seq - past.after, past.delivery)
             return True
         frames = topic.ring.after(past.after, load.messages_left(), load.bytes_left())
         if frames is None:
@@ -228,7 +228,3 @@ class _Load:
         self.spans.append((topic, first, first + len(frames) - 1))
         self.size += sum(map(len, frames))
         return True
-
-
-def _invalid(message: str) -> RequestError:
-    return RequestError(ErrorCode.INVALID_MESSAGE, message, field="resume.positions")

@@ -72,3 +72,29 @@ async def test_room_is_also_room_in_the_budget_that_others_hold(autojump_clock: 
     other.drain()
     with trio.fail_after(1):
         await probe.outbox.wait_room()
+
+
+async def test_room_for_less_than_the_mark(autojump_clock: MockClock) -> None:
+    probe = Probe()
+    size = probe.outbox.stream_bytes
+    assert probe.outbox.has_room(1)  # alone, whatever its size
+    probe.put(data(1, size=1_000))
+    assert not probe.outbox.has_room(size + 999)
+    assert probe.outbox.has_room(size + 1_000)
+    with trio.move_on_after(1) as scope:
+        await probe.outbox.wait_room(size + 999)
+    assert scope.cancelled_caught
+    probe.outbox.next_nowait()
+    with trio.fail_after(1):
+        await probe.outbox.wait_room(1)
+
+
+async def test_there_is_no_room_behind_what_is_too_old(autojump_clock: MockClock) -> None:
+    probe = Probe(seconds=5.0)
+    probe.put(data(1), data(2))
+    await trio.sleep(5)
+    assert probe.outbox.has_room()
+    await trio.sleep(0.1)
+    assert not probe.outbox.has_room()
+    probe.put(data(3))
+    assert probe.full == 1  # what has_room spares whoever asks first

@@ -78,6 +78,31 @@ def test_a_segment_that_alone_exceeds_the_budget_is_not_kept_but_its_position_is
     assert ring.after(3) == []
 
 
+def test_where_numbers_are_left_out_nobody_is_led_across_in_silence() -> None:
+    store = RingStore(EVERYTHING, 0.0)
+    ring = Ring(store)
+    ring.append(1.0, 1, frames(1, 3))
+    ring.append(2.0, 4, frames(4, 3))
+    ring.append(3.0, 10, frames(10, 2))
+    assert (ring.after(3), ring.after(6), ring.after(8), ring.after(9)) == (None, None, None, frames(10, 2))
+    ring.append(4.0, 1, frames(1, 1))  # a new life
+    assert (ring.after(0), len(ring)) == (frames(1, 1), 1)
+    fresh = RingStore(EVERYTHING, 0.0)
+    Ring(fresh).append(4.0, 1, frames(1, 1))
+    assert store.bytes == fresh.bytes
+
+
+def test_bounds_cut_what_comes_after_a_position_but_never_to_nothing() -> None:
+    ring = Ring(RingStore(EVERYTHING, 0.0))
+    fill(ring, [0.0, 1.0, 2.0], each=4)
+    assert ring.after(2, messages=3) == frames(3, 3)
+    assert ring.after(2, size=20) == frames(3, 5)
+    assert ring.after(2, size=19) == frames(3, 4)
+    assert ring.after(2, 1, 1) == frames(3, 1)
+    assert ring.after(12, 1, 1) == []
+    assert ring.after(99, 1, 1) == []
+
+
 def test_the_budget_counts_what_the_frames_take() -> None:
     small, large = RingStore(EVERYTHING, 0.0), RingStore(EVERYTHING, 0.0)
     fill(Ring(small), [0.0], size=10)
@@ -128,6 +153,7 @@ def test_after_is_exact_for_every_position_whatever_the_order(
             for position in range(len(all_frames) + 1):
                 kept = position >= len(all_frames) - len(ring)
                 assert ring.after(position) == (all_frames[position:] if kept else None)
+                assert ring.after(position, 3) == (all_frames[position : position + 3] if kept else None)
     assert store.bytes <= budget
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import trio
 from broker.kit import TRADES, Client, Rig, make_board, make_broker
 from support import quote, trade
+from trio.testing import MockClock
 
-from datafye_trio.broker import Delivery
+from datafye_trio.broker import CatchUp, Delivery
 
 
 def symbols(client: Client) -> list[str]:
@@ -92,6 +94,64 @@ async def test_leaving_everything_but_some_keeps_those_without_a_hole(rig: Rig) 
         ("trade", "MSFT", 1),
     ]  # fmt: skip
     assert client.subscriber.boards == [rig.dataset.boards[TRADES], rig.quotes]
+
+
+async def test_a_topic_whose_past_is_due_is_joined_but_passed_by(rig: Rig) -> None:
+    client, other = Client(rig.broker), Client(rig.broker)
+    topic, _ = client.subscriber.include(rig.quotes, "WISH", None)
+    client.subscriber.fall_behind(topic, CatchUp("epoch-1", 0, None))
+    other.subscribe(rig.quotes, "WISH")
+    other.subscriber.leave(topic)
+    assert rig.quotes.topics == {"WISH": topic}  # it is wanted, and so is not forgotten
+    assert rig.dataset.subscribed_topics() == 1
+    await rig.publish(quote("WISH"), quote("WISH"))
+    assert client.take() == []
+    assert client.subscriber.position(topic) == 0
+    client.subscriber.catch_up(topic)
+    assert client.subscriber.position(topic) == 2
+    await rig.publish(quote("WISH"))
+    assert client.seqs() == [3]
+
+
+async def test_options_that_change_meanwhile_hold_from_then_on(rig: Rig) -> None:
+    client = rig.client("AAPL")
+    topic = rig.quotes.topic("AAPL")
+    client.subscriber.fall_behind(topic, CatchUp("another", 7, None))
+    assert client.subscriber.include(rig.quotes, "AAPL", Delivery(1.0)) == (topic, False)
+    await rig.publish(quote("AAPL"))
+    assert client.take() == []
+    assert client.subscriber.position(topic) == 1  # 7 is a number of another epoch
+    client.subscriber.catch_up(topic)
+    assert topic.subscribers == {client.subscriber: Delivery(1.0)}
+
+
+async def test_leaving_a_topic_leaves_its_past_too() -> None:
+    client, board = Client(make_broker()), make_board()
+    topic, _ = client.subscriber.include(board, "AAPL", None)
+    client.subscriber.fall_behind(topic, CatchUp("epoch-1", 0, None))
+    client.subscriber.leave_everything()
+    assert (client.subscriber.behind, board.topics) == ({}, {})
+
+
+async def test_a_source_at_full_speed_waits_for_who_catches_up_while_it_reads(
+    autojump_clock: MockClock, rig: Rig
+) -> None:
+    client = rig.client("AAPL")
+    topic = rig.quotes.topic("AAPL")
+    client.subscriber.fall_behind(topic, CatchUp("epoch-1", 0, None))
+    client.answer("subscribed")
+    await trio.sleep(4)
+    client.take()
+    with trio.fail_after(6):
+        await rig.broker.room()
+    assert trio.current_time() == 9  # five seconds after it took something last
+    client.answer("its past")
+    with trio.move_on_after(1) as scope:
+        await rig.broker.room()
+    assert scope.cancelled_caught
+    client.subscriber.catch_up(topic)
+    await rig.broker.room()
+    assert trio.current_time() == 10
 
 
 async def test_boards_are_those_of_which_something_is_subscribed() -> None:
