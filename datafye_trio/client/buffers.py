@@ -162,8 +162,8 @@ class _DropOldest:
         self.dropped = 0
         self._items: deque[tuple[TopicKey, str, int | None, Any]] = deque()
         self._trails: dict[TopicKey, Trail] = {}
-        self._order: deque[TopicKey] = deque()
-        """The topics of `_trails`: a dict finds its first key ever more slowly while its first keys are deleted."""
+        self._order: deque[Trail] = deque()
+        """The values of `_trails`: a dict finds its first key ever more slowly while its first keys are deleted."""
         self._trail_items = 0
 
     def __len__(self) -> int:
@@ -189,12 +189,11 @@ class _DropOldest:
     def pop(self) -> Any:
         if not self._order:
             return self._items.popleft()[3]
-        topic = self._order[0]
-        trail = self._trails[topic]
+        trail = self._order[0]
         item = trail.pop()
         self._trail_items -= 1
         if not trail:
-            del self._trails[topic]
+            del self._trails[trail.topic]
             self._order.popleft()
         return item
 
@@ -203,7 +202,7 @@ class _DropOldest:
         trail = self._trails.get(topic)
         if trail is None:
             trail = self._trails[topic] = Trail(topic)
-            self._order.append(topic)
+            self._order.append(trail)
         before = len(trail)
         if seq == _NO_EVENT:
             trail.add(item)

@@ -19,24 +19,18 @@ _NOTHING: Final = object()
 
 
 class _Waiting:
-    """What waits of one topic: its newest event, and the gaps and marks before and after it."""
+    """What waits of one topic: its newest event, and the gaps and marks before and after it; None where there are none.
 
-    __slots__ = ("after", "before", "event")
+    There is something after the event only while there is an event.
+    """
+
+    __slots__ = ("after", "before", "event", "topic")
 
     def __init__(self, topic: TopicKey) -> None:
-        self.before = Trail(topic)
+        self.topic = topic
+        self.before: Trail | None = None
         self.event: Any = _NOTHING
-        self.after = Trail(topic)
-
-    def __len__(self) -> int:
-        return len(self.before) + (self.event is not _NOTHING) + len(self.after)
-
-    def pop(self) -> Any:
-        if self.before or self.event is _NOTHING:
-            return self.before.pop()
-        event, self.event = self.event, _NOTHING
-        self.before, self.after = self.after, self.before
-        return event
+        self.after: Trail | None = None
 
 
 class Conflating:
@@ -50,7 +44,8 @@ class Conflating:
         self.capacity = capacity
         self.conflated = 0
         self._topics: dict[TopicKey, _Waiting] = {}
-        self._order: deque[TopicKey] = deque()
+        self._order: deque[_Waiting] = deque()
+        """The values of `_topics`: a dict finds its first key ever more slowly while its first keys are deleted."""
         self._count = 0
 
     def __len__(self) -> int:
@@ -72,8 +67,8 @@ class Conflating:
             self._count += 1
         else:
             self.conflated += 1
-            if waiting.after:
-                self._move(waiting, topic)
+            if waiting.after is not None:
+                self._move(waiting, waiting.after)
         waiting.event = item
         return True
 
@@ -90,32 +85,44 @@ class Conflating:
 
     def pop(self) -> Any:
         """The next item of the topic that has waited longest; IndexError where there is none."""
-        topic = self._order[0]
-        waiting = self._topics[topic]
-        item = waiting.pop()
+        waiting = self._order[0]
+        before = waiting.before
+        if before is None:
+            item, waiting.event = waiting.event, _NOTHING
+            waiting.before, waiting.after = waiting.after, None
+        else:
+            item = before.pop()
+            if not before:
+                waiting.before = None
         self._count -= 1
-        if not waiting:
-            del self._topics[topic]
+        if waiting.before is None and waiting.event is _NOTHING:
             self._order.popleft()
+            del self._topics[waiting.topic]
         return item
 
     def _begin(self, topic: TopicKey) -> _Waiting:
         waiting = self._topics[topic] = _Waiting(topic)
-        self._order.append(topic)
+        self._order.append(waiting)
         return waiting
 
     def _add(self, item: Gap | Live) -> None:
         waiting = self._topics.get(item.topic)
         if waiting is None:
             waiting = self._begin(item.topic)
-        trail = waiting.before if waiting.event is _NOTHING else waiting.after
+        if waiting.event is _NOTHING:
+            trail = waiting.before = Trail(item.topic) if waiting.before is None else waiting.before
+        else:
+            trail = waiting.after = Trail(item.topic) if waiting.after is None else waiting.after
         before = len(trail)
         trail.add(item)
         self._count += len(trail) - before
 
-    def _move(self, waiting: _Waiting, topic: TopicKey) -> None:
+    def _move(self, waiting: _Waiting, after: Trail) -> None:
         """The event between them is skipped: what came after it now stands before the next one."""
-        before = len(waiting)
-        waiting.before.extend(waiting.after)
-        waiting.after = Trail(topic)
-        self._count += len(waiting) - before
+        if waiting.before is None:
+            waiting.before = after
+        else:
+            both = len(waiting.before) + len(after)
+            waiting.before.extend(after)
+            self._count += len(waiting.before) - both
+        waiting.after = None

@@ -71,10 +71,10 @@ _Part: TypeAlias = _Span | Live | _Snapshot
 class Trail:
     """The gaps, the mark and the snapshot of one topic, oldest first. `len` is how many items `pop` still gives."""
 
-    __slots__ = ("_parts", "_topic")
+    __slots__ = ("_parts", "topic")
 
     def __init__(self, topic: TopicKey) -> None:
-        self._topic = topic
+        self.topic = topic
         self._parts: list[_Part] = []
 
     def __len__(self) -> int:
@@ -114,7 +114,7 @@ class Trail:
         """
         part = self._parts.pop(0)
         if isinstance(part, _Span):
-            return Gap(self._topic, part.epoch, part.first or None, part.last or None, part.reason)
+            return Gap(self.topic, part.epoch, part.first or None, part.last or None, part.reason)
         return part.item if isinstance(part, _Snapshot) else part
 
     def _add(self, span: _Span) -> None:
