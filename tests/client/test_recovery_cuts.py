@@ -1,0 +1,174 @@
+"""The proof in small: feeds whose connections are cut at random bytes get each message once, in order, or an exact gap.
+
+The judge is the source's own log. `scripts/soak` does the same over real sockets, and more of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import attrs
+import pytest
+import trio
+from support import memory_server
+from trio.testing import MockClock
+
+from datafye_trio import Channel, RingLimits, Server, ServerConfig, open_server
+from datafye_trio.client import FeedConfig, Reconnect, open_feed
+from datafye_trio.testing import (
+    NumberedConfig,
+    NumberedSource,
+    Oracle,
+    Proxy,
+    RandomCuts,
+    Topic,
+    Upstream,
+    Verdict,
+    open_proxy,
+)  # fmt: skip
+
+URL = "ws://server/datafye-ws/v1"
+SYMBOLS = tuple(f"S{number}" for number in range(6))
+CLIENTS = 5
+EACH = 3
+"""Symbols of a client: neighbours share them."""
+MESSAGES = 12_000
+RATE = 250.0
+CUTS = 80
+RING = RingLimits(seconds=1.0, messages=20)
+"""A topic has 42 messages a second: of what an outage of more than a second misses, a part is gone."""
+RECONNECT = Reconnect(first=0.05, ceiling=0.5, healthy_after=0.5)
+
+
+@attrs.define(eq=False)
+class Member:
+    """One client, its proxy and its judge."""
+
+    number: int
+    upstream: Upstream
+    proxy: Proxy | None = None
+    subscribed: trio.Event = attrs.Factory(trio.Event)
+    end: Mapping[Topic, int] | None = None
+    """Its part of the source's log, once that is complete."""
+    done: trio.Event = attrs.Factory(trio.Event)
+    oracle: Oracle = attrs.Factory(lambda self: Oracle(f"client {self.number}", {}), takes_self=True)
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        return tuple((Channel.TRADES, SYMBOLS[(self.number + n) % len(SYMBOLS)]) for n in range(EACH))
+
+    async def run(self) -> None:
+        config = FeedConfig(RECONNECT, open_stream=self.open_stream)
+        symbols = [symbol for _, symbol in self.topics]
+        async with (
+            open_proxy(self.upstream) as self.proxy,
+            open_feed(URL, config) as feed,
+            feed.trades(symbols) as subscription,
+        ):
+            self.subscribed.set()
+            async for item in subscription:
+                self.oracle.take(item)
+                self.check()
+
+    async def open_stream(self) -> trio.abc.Stream:
+        assert self.proxy is not None
+        return self.proxy.connect()
+
+    def check(self) -> None:
+        if self.end is not None and self.oracle.reached(self.end):
+            self.done.set()
+
+    async def verdict(self, published: Mapping[Topic, int], life: int = 0) -> Verdict:
+        """The verdict once all has come, or after two minutes."""
+        self.end = {topic: published[topic] for topic in self.topics}
+        self.check()
+        with trio.move_on_after(120):
+            await self.done.wait()
+        return self.oracle.verdict(self.end, life=life)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_cuts_at_random_bytes_lose_nothing_in_silence(autojump_clock: MockClock, seed: int) -> None:
+    source = NumberedSource(NumberedConfig(SYMBOLS, messages=MESSAGES, rate=RATE, seed=seed))
+    async with memory_server(ServerConfig(ring=RING), [source]) as server, trio.open_nursery() as nursery:
+
+        async def upstream() -> trio.abc.Stream:
+            return server.connect()
+
+        members = [Member(number, upstream) for number in range(CLIENTS)]
+        proxies = []
+        for member in members:
+            nursery.start_soon(member.run)
+        for member in members:
+            await member.subscribed.wait()
+            assert member.proxy is not None
+            # A plan tells of new connections when to cut them: the first one is cut by hand.
+            member.proxy.plan = RandomCuts(100 * seed + member.number, most=400_000, longest_outage=2.0)
+            member.proxy.cut_all()
+            proxies.append(member.proxy)
+        source.go.set()
+        await source.done.wait()
+        for proxy in proxies:
+            proxy.plan = None
+        verdict = Verdict.sum([await member.verdict(source.published) for member in members])
+        nursery.cancel_scope.cancel()
+    assert verdict.sound, str(verdict)
+    assert sum(len(proxy.cuts) for proxy in proxies) >= CUTS
+    assert verdict.gaps > 0, "no outage was longer than the ring: gaps were not tried"
+    assert verdict.received > verdict.covered
+    due = sum(source.published[topic] for member in members for topic in member.topics)
+    assert verdict.received + verdict.covered == due
+
+
+LIVES = 5
+
+
+class Lives:
+    """A server that dies in the middle of it all, and starts anew with nothing of the past."""
+
+    def __init__(self) -> None:
+        self._server: Server | None = None
+
+    async def connect(self) -> trio.abc.Stream:
+        if self._server is None:
+            raise ConnectionRefusedError
+        return self._server.connect()
+
+    async def run(self, members: list[Member]) -> Verdict:
+        """All its lives; what the clients got by the end of the last, which alone comes to the end of its data."""
+        for life in range(LIVES - 1):
+            async with self._life(life) as source:
+                for member in members:
+                    await member.subscribed.wait()
+                source.go.set()
+                await trio.sleep(1.5 + life / 3)
+                self._server = None
+                for member in members:
+                    assert member.proxy is not None
+                    member.proxy.cut_all()
+            await trio.sleep(life / 3)
+        async with self._life(LIVES - 1) as source:
+            source.go.set()
+            await source.done.wait()
+            return Verdict.sum([await member.verdict(source.published, LIVES - 1) for member in members])
+
+    @asynccontextmanager
+    async def _life(self, life: int) -> AsyncIterator[NumberedSource]:
+        source = NumberedSource(NumberedConfig(SYMBOLS, messages=1_500, rate=RATE, seed=life, life=life))
+        async with open_server(sources=[source], listen=False, new_epoch=lambda: f"epoch-{life}") as self._server:
+            yield source
+
+
+async def test_a_server_that_begins_anew_leaves_no_silent_hole(autojump_clock: MockClock) -> None:
+    """What was lost between two lives nobody can count; that something was is told on every topic, each time."""
+    lives = Lives()
+    members = [Member(number, lives.connect) for number in range(CLIENTS)]
+    async with trio.open_nursery() as nursery:
+        for member in members:
+            nursery.start_soon(member.run)
+        verdict = await lives.run(members)
+        nursery.cancel_scope.cancel()
+    assert verdict.sound, str(verdict)
+    assert verdict.restarts == (LIVES - 1) * CLIENTS * EACH
+    assert verdict.gaps == 0
