@@ -7,6 +7,7 @@ has ended says why, and the other two end with it. The first reason wins.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
@@ -45,8 +46,12 @@ class Link:
         self._backoff = backoff
         self._changed = changed
         self._wake = trio.Event()
+        self._news = trio.Event()
+        self._watched: tuple[float | None, bool] = (None, False)
         self._failure: DisconnectedError | None = None
         self._opened = self._beaten = self._asked = 0.0
+        self._again = math.inf
+        """When what was put off is to be asked again."""
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -60,7 +65,8 @@ class Link:
             ConnectError, DisconnectedError: what happened says to stop, or it happened too often.
         """
         while True:
-            self._states.set(FeedState.CONNECTING, url=self.url)
+            if self._states.current.state is not FeedState.CONNECTING:
+                self._states.set(FeedState.CONNECTING, url=self.url)
             healthy = 0.0
             try:
                 async with open_client(self.url, self._config.client_options()) as socket:
@@ -81,7 +87,7 @@ class Link:
 
     async def _serve(self, socket: ClientSocket) -> DisconnectedError:
         """Follow one connection; returns why it has ended."""
-        self._failure = None
+        self._failure, self._again = None, math.inf
         self._beaten = self._asked = self._opened
         self.talk.begin()
         self._wake.set()
@@ -118,6 +124,12 @@ class Link:
                 self._changed()  # what came before what cannot be understood is there, too
             if self.talk.heartbeats != beats:
                 self._beaten = trio.current_time()
+            if self._watched != (watched := (self._interval(), self.talk.unanswered)):
+                self._watched = watched
+                self._news.set()
+            if self.talk.put_off and self._again == math.inf:
+                self._again = trio.current_time() + _PUT_OFF_SECONDS
+                self._wake.set()
             if self.talk.has_outgoing:
                 self._wake.set()
             self._tell_state()
@@ -132,15 +144,17 @@ class Link:
 
     async def _send(self, socket: ClientSocket) -> NoReturn:
         while True:
-            with trio.move_on_after(_PUT_OFF_SECONDS if self.talk.put_off else float("inf")) as waiting:
+            with trio.move_on_at(self._again):
                 await self._wake.wait()
-            if waiting.cancelled_caught:
-                self.talk.try_again()
             self._wake = trio.Event()
+            if trio.current_time() >= self._again:
+                self._again = math.inf
+                self.talk.try_again()
             unanswered = self.talk.unanswered
             texts = self.talk.outgoing()
             if self.talk.unanswered and not unanswered:
                 self._asked = trio.current_time()
+                self._news.set()
             with trio.move_on_after(_WRITE_SECONDS) as writing:
                 for text in texts:
                     await socket.send(text)
@@ -149,29 +163,40 @@ class Link:
 
     async def _watch(self, socket: ClientSocket) -> NoReturn:
         while True:
-            now = trio.current_time()
-            self._check_answers(now)
-            interval = self.talk.heartbeat_interval or (_UNPROMISED_INTERVAL if self.talk.heartbeats else None)
-            if interval is None:
-                await trio.sleep(self._config.ping_interval)
-                if not self.talk.heartbeats:
-                    await self._ping(socket)
+            self._news = trio.Event()
+            due = self._due()
+            with trio.move_on_at(due):
+                await self._news.wait()  # a promise that makes it due earlier
                 continue
-            silence = _HEARTBEATS_MISSED * interval
-            if now - self._beaten >= silence:
+            if trio.current_time() < self._due():
+                continue  # a heartbeat has come meanwhile
+            if due == self._answer_due():
+                what = "an answer" if self.talk.connected is not None else "the first message"
+                raise DisconnectedError(_LOST, f"{what} of the server did not come within {due - self._asked:g} s")
+            if self._interval() is not None:
+                silence = due - self._beaten
                 raise DisconnectedError(_LOST, f"no heartbeat for {silence:g} s: the connection is dead")
-            await trio.sleep_until(self._beaten + silence)
+            await self._ping(socket)
 
-    def _check_answers(self, now: float) -> None:
-        patience = self._config.answer_seconds
-        if self.talk.connected is not None and not self.talk.unanswered:
-            self._asked = now
-        elif now - self._asked >= patience:
-            what = "an answer" if self.talk.connected is not None else "the first message"
-            raise DisconnectedError(_LOST, f"{what} of the server did not come within {patience:g} s")
+    def _due(self) -> float:
+        """When something is to be done, or given up."""
+        if self.talk.connected is None:
+            return self._answer_due()
+        interval = self._interval()
+        heartbeat = self._config.ping_interval if interval is None else _HEARTBEATS_MISSED * interval
+        return min(self._answer_due(), self._beaten + heartbeat)
+
+    def _answer_due(self) -> float:
+        waits = self.talk.connected is None or self.talk.unanswered
+        return self._asked + self._config.answer_seconds if waits else math.inf
+
+    def _interval(self) -> float | None:
+        """Seconds between heartbeats; None where the server sends none."""
+        return self.talk.heartbeat_interval or (_UNPROMISED_INTERVAL if self.talk.heartbeats else None)
 
     async def _ping(self, socket: ClientSocket) -> None:
         with trio.move_on_after(self._config.ping_interval) as waiting:
             await socket.ping()
         if waiting.cancelled_caught:
             raise DisconnectedError(_LOST, f"no answer to a ping within {self._config.ping_interval:g} s")
+        self._beaten = trio.current_time()

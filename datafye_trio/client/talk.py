@@ -132,7 +132,7 @@ class Talk:
         except RequestError as error:
             if error.code == ErrorCode.MALFORMED_JSON:
                 raise DisconnectedError(
-                    CloseCode.INVALID_TEXT, f"the server sends no sound JSON: {error.message}"
+                    CloseCode.INVALID_TEXT, f"the server sends no sound JSON: {error.message}", retryable=False
                 ) from None
             self._puzzle(error.message)
             return
