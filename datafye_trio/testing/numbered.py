@@ -74,7 +74,7 @@ class NumberedSource:
 
     Attributes:
         go: set it once the clients have subscribed.
-        done: set when all are published.
+        done: set when all are published, or after `stop`; the log is complete then.
         published: the events of each topic so far: the log that an `Oracle` is asked about.
     """
 
@@ -83,6 +83,7 @@ class NumberedSource:
         self.done = trio.Event()
         self.published: dict[Topic, int] = {(c, s): 0 for c in config.channels for s in config.symbols}
         self._config = config
+        self._stopping = False
         self._dataset = DatasetInfo("Numbered", AssetClass.STOCKS, config.channels, (), frozenset(config.symbols))
 
     @property
@@ -90,13 +91,17 @@ class NumberedSource:
         """What there is: the configured symbols, a closed list."""
         return self._dataset
 
+    def stop(self) -> None:
+        """Publish no more once the next batch is out; `done` follows."""
+        self._stopping = True
+
     async def run(self, publisher: Publisher) -> None:
         """Publish to the end, by a schedule: after a call that had to wait, the next ones come sooner."""
         await self.go.wait()
         config, chance = self._config, random.Random(self._config.seed)
         topics = list(self.published)
         began, sent = trio.current_time(), 0
-        while config.messages is None or sent < config.messages:
+        while not self._stopping and (config.messages is None or sent < config.messages):
             size = config.batch if config.messages is None else min(config.batch, config.messages - sent)
             if config.rate is None:
                 await publisher.room()

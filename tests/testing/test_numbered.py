@@ -68,6 +68,12 @@ async def test_without_end_and_at_full_speed(autojump_clock: trio.testing.MockCl
         assert trio.current_time() == 0
         assert events[-1].event == numbered(Channel.TRADES, "AAPL", 5_000, 2)
         assert not source.done.is_set()
+        source.stop()
+        await source.done.wait()
+        published = source.published["trades", "AAPL"]  # type: ignore[index]
+        await _events(client, published - 5_000)
+        with trio.move_on_after(1):
+            assert not await _events(client, 1)
 
 
 @pytest.mark.parametrize(
