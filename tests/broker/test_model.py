@@ -114,14 +114,14 @@ class Game:
             assert client.full == 0
             assert client.outbox.statistics().dropped == 0
         assert client.full <= (client.outbox.limits.policy == "disconnect")
-        check(model.owed, _heard(client, model.owed), complete=complete and not client.full)
+        check(model.owed, _heard(client), complete=complete and not client.full)
 
     def _answer(self, who: int, text: str) -> None:
         self.clients[who].answer(text)
         self.model.clients[who].owe([text])
 
 
-def _heard(client: Client, owed: list[Any]) -> list[Any]:
+def _heard(client: Client) -> list[Any]:
     """What a client took, in the model's words."""
     found: list[Any] = []
     for item in client.taken:
@@ -131,10 +131,7 @@ def _heard(client: Client, owed: list[Any]) -> list[Any]:
             name, symbol, first, last = item
             found.append(Gap((name, symbol), first, last))
         elif item["type"] == "halt":
-            # It is sent on both channels and does not say on which: the next one that is owed.
-            same = [(name, item["symbol"]) for name in ("quotes", "trades")]
-            fitting = [(topic, item["seq"], item["timestamp"]) for topic in same]
-            found.append(next((one for one in fitting if one in owed and one not in found), item))
+            found.append(((item["channel"], item["symbol"]), item["seq"], item["timestamp"]))
         else:
             found.append(((item["type"] + "s", item["symbol"]), item["seq"], item["exchangeTimestamp"]))
     return found

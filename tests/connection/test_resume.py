@@ -99,7 +99,7 @@ async def test_the_last_position_that_the_ring_reaches(autojump_clock: MockClock
         assert brief(await rest(peer)) == [("AAPL", 3), ("AAPL", 4), ("AAPL", 5)]
 
 
-@pytest.mark.parametrize(("epoch", "position"), [("older", 1), (EPOCH, 3)])
+@pytest.mark.parametrize(("epoch", "position"), [("older", 1), ("older", 2), (EPOCH, 3)])
 async def test_numbers_of_another_life(autojump_clock: MockClock, epoch: str, position: int) -> None:
     async with closed_list() as (server, peer):
         await publish(server, "AAPL AAPL")
@@ -165,6 +165,13 @@ async def test_star_after_a_change_of_epoch(autojump_clock: MockClock) -> None:
         assert brief(await rest(other)) == [("GONE", 1), ("QUIET", 1)]
 
 
+async def test_star_makes_no_topics_beside_a_closed_list(autojump_clock: MockClock) -> None:
+    async with closed_list() as (_, peer):
+        answer = await resume(peer, "*", epoch="older", positions={"QQQ": 5})
+        assert answer["total"] == 2
+        assert await rest(peer) == []
+
+
 async def test_what_is_subscribed_is_not_resumed_again(autojump_clock: MockClock) -> None:
     async with closed_list() as (server, peer):
         await publish(server, "AAPL AAPL")
@@ -194,11 +201,11 @@ async def test_a_client_of_messagepack_gets_the_same(autojump_clock: MockClock) 
         await live.frame()
         await live.stream.send_all(masked(2, msgpack.packb(request)))
         assert msgpack.unpackb((await live.frame())[1])["type"] == "subscribed"
-        await server.publish([quote("AAPL", 1), Halt("AAPL", 5, "x" * 200)])
+        await server.publish([quote("AAPL", 1), Halt("AAPL", 5, "x" * 200), Halt("AAPL", 6, "x" * 65_536)])
         await wait_all_tasks_blocked()
         await packed.stream.send_all(masked(2, msgpack.packb(past)))
         assert msgpack.unpackb((await packed.frame())[1])["type"] == "subscribed"
-        for _ in range(2):
+        for _ in range(3):
             assert await packed.frame() == await live.frame()
 
 
@@ -208,7 +215,7 @@ async def test_a_client_of_messagepack_gets_the_same(autojump_clock: MockClock) 
         ({"channels": ["quotes", "trades"], "positions": {}}, "INVALID_MESSAGE", "resume"),
         ({"channels": ["quotes"], "positions": {"AAPL": -1}}, "INVALID_MESSAGE", "resume.positions"),
         ({"channels": ["quotes"], "positions": {"AAPL": 1, "aapl": 1}}, "INVALID_MESSAGE", "resume.positions"),
-        ({"channels": ["sma"], "positions": {}}, "CHANNEL_NOT_AVAILABLE", "channels"),
+        ({"channels": ["sma"], "positions": {"AAPL": 1}}, "CHANNEL_NOT_AVAILABLE", "channels"),
     ],
 )
 async def test_refusals(autojump_clock: MockClock, fields: dict[str, Any], code: str, field: str) -> None:

@@ -15,6 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from datafye_trio import Halt, Server, ServerConfig
 from datafye_trio.broker import OutboxLimits, RingLimits
+from datafye_trio.connection.limits import RequestLimits
 
 LONG = 1_000
 PADDING = "x" * 4_000
@@ -217,8 +218,9 @@ async def test_an_outbox_that_drops_its_oldest_gives_exact_gaps_of_the_past_too(
             assert position == head
 
 
-async def test_what_star_would_make_counts_for_the_limits(autojump_clock: MockClock) -> None:
-    async with memory_server(ServerConfig(max_topics=3)) as server:
+@pytest.mark.parametrize("config", [ServerConfig(max_topics=3), ServerConfig(requests=RequestLimits(topics=3))])
+async def test_what_star_would_make_counts_for_the_limits(autojump_clock: MockClock, config: ServerConfig) -> None:
+    async with memory_server(config) as server:
         await server.publish(trade("A"))
         reader = await Reader.connect(server, f"{BASE}/stocks/live/trades")
         past = {"epoch": EPOCH, "positions": {"X": 1, "Y": 1, "Z": 1}}
