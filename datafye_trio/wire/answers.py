@@ -42,7 +42,8 @@ class Answer:
 def parse_answer(head: bytes) -> Answer | None:
     """The first answer in these bytes; None where they are not the whole head of one."""
     parser = h11.Connection(h11.CLIENT)
-    parser.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
+    # Without it h11 would not hear of a 101.
+    parser.send(h11.Request(method="GET", target="/", headers=[("Host", "x"), ("Upgrade", "websocket")]))
     try:
         parser.receive_data(head)
         event = parser.next_event()

@@ -65,6 +65,7 @@ def parse_target(url: str) -> Target:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port  # raises where it is no number
+        (host or "").encode("idna")  # as the resolver will; a label too long or empty
     except ValueError as error:
         raise ConfigurationError(f"{url!r} is no URL: {error}") from None
     if parts.scheme not in ("ws", "wss") or not host:

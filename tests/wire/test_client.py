@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import contextlib
 import json
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from socket import SO_LINGER, SOL_SOCKET
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 import trustme
+from wire.peer import accepting
 
 from datafye_trio import Program, ServerConfig, open_server
-from datafye_trio.errors import ConfigurationError, ConnectError
+from datafye_trio.errors import ConnectError
 from datafye_trio.server import AccessConfig
 from datafye_trio.wire import client as module
 from datafye_trio.wire.client import ClientOptions, ClientSocketClosed, open_client
@@ -39,11 +42,22 @@ async def silent(_: trio.SocketStream) -> None:
     await trio.sleep_forever()
 
 
-async def failure(url: str, ca: Path | None = None, *, seconds: float = 10) -> str:
+def answering(answer: bytes) -> Callable[[trio.SocketStream], Awaitable[None]]:
+    """A server that says this to whatever is asked, and closes."""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        with contextlib.suppress(trio.BrokenResourceError):
+            await stream.send_all(answer)
+
+    return serve
+
+
+async def refused(url: str, **options: Any) -> ConnectError:
     with trio.fail_after(WAIT), pytest.raises(ConnectError) as caught:
-        async with open_client(url, ClientOptions(ca=ca, connect_seconds=seconds)):
+        async with open_client(url, ClientOptions(**options)):
             pytest.fail("connected")
-    return str(caught.value)
+    return caught.value
 
 
 @pytest.mark.parametrize("path", ["", "/stocks/live/quotes?symbols=AAPL,é"])
@@ -129,7 +143,9 @@ async def test_cancelled_while_connecting() -> None:
 
 async def test_a_server_that_never_answers() -> None:
     async with listening(silent) as url:
-        assert await failure(url, seconds=0.05) == f"no answer from {url[5:]} within 0.05 s"
+        error = await refused(url, connect_seconds=0.05)
+    assert str(error) == f"no answer from {url[5:]} within 0.05 s"
+    assert (error.kind, error.retryable) == ("timeout", True)
 
 
 async def test_a_server_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +155,7 @@ async def test_a_server_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def serve(stream: trio.SocketStream) -> None:
         request = await stream.receive_some()
-        await stream.send_all(_accepting(request))
+        await stream.send_all(accepting(bytes(request)))
         await silent.wait()
 
     async with listening(serve) as url:
@@ -153,49 +169,101 @@ async def test_a_server_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
                 await socket.receive()
 
 
-def _accepting(request: bytes | bytearray) -> bytes:
-    key = next(line for line in request.decode().split("\r\n") if line.lower().startswith("sec-websocket-key"))
-    digest = hashlib.sha1(key.split(":")[1].strip().encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
-    head = "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-    return f"{head}{base64.b64encode(digest).decode()}\r\n\r\n".encode()
-
-
-@pytest.mark.parametrize("answer", [b"220 mail.example.com ESMTP\r\n", b"\x15\x03\x03\0\2"])
+@pytest.mark.parametrize("answer", [b"220 mail.example.com ESMTP\r\n", b"\x15\x03\x03\0\2", b"HTTP/1.1 20\r\n\r\n"])
 async def test_a_peer_that_is_no_websocket_server(answer: bytes) -> None:
+    async with listening(answering(answer)) as url:
+        error = await refused(url)
+    assert str(error) == f"{url[5:]} did not answer as a WebSocket server (does it want wss://?)"
+    assert (error.kind, error.retryable) == ("protocol", True)
+
+
+@pytest.mark.parametrize("accept", ["", "Sec-WebSocket-Accept: YWJj\r\n"])
+async def test_a_101_that_is_not_sound(accept: str) -> None:
+    head = f"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{accept}\r\n"
+    async with listening(answering(head.encode())) as url:
+        error = await refused(url)
+    assert str(error) == f"{url[5:]} answered 101, but not as WebSocket asks for (RFC 6455 section 4.1)"
+    assert error.kind == "protocol"
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 101 x\r\nUpgr"])
+async def test_a_connection_that_ends_in_the_handshake(answer: bytes) -> None:
+    async with listening(answering(answer)) as url:
+        error = await refused(url)
+    assert str(error).startswith(f"no whole answer from {url[5:]}: the server ended it in the handshake")
+    assert (error.kind, error.retryable) == ("reset", True)
+
+
+async def test_a_connection_that_is_reset_in_the_handshake() -> None:
     async def serve(stream: trio.SocketStream) -> None:
         await stream.receive_some()
-        await stream.send_all(answer)
+        stream.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
 
     async with listening(serve) as url:
-        assert await failure(url) == f"{url[5:]} did not answer as a WebSocket server (does it want wss://?)"
+        error = await refused(url)
+    assert str(error) == f"no whole answer from {url[5:]}: connection reset by peer (does it want wss://?)"
+    assert error.kind == "reset"
 
 
 async def test_an_http_status_comes_with_its_reason() -> None:
     config = ServerConfig(port=0, access=AccessConfig(deny=("127.0.0.0/8", "::1")))
     async with open_server(CONFIG, [Program()]) as server, open_server(config, [Program()]) as closed:
-        assert "answered HTTP 404: nothing is served at /datafye-ws/v1/x" in await failure(server.url + "/x")
-        assert "answered HTTP 403: the address 127.0.0.1 is not allowed" in await failure(closed.url)
+        error = await refused(server.url + "/x")
+        assert "answered HTTP 404: nothing is served at /datafye-ws/v1/x" in str(error)
+        assert (error.kind, error.status, error.retryable) == ("status", 404, False)
+        error = await refused(closed.url)
+        assert "answered HTTP 403: the address 127.0.0.1 is not allowed" in str(error)
+        assert (error.status, error.retryable) == (403, False)
 
 
-async def test_an_http_status_without_a_body() -> None:
+@pytest.mark.parametrize(
+    ("rest", "text"),
+    [
+        (b"Content-Length: 0\r\n\r\n", ""),
+        (b"Transfer-Encoding: chunked\r\n\r\n4\r\nlate\r\n2\r\nr!\r\n0\r\n\r\n", ": later!"),
+        (b"Content-Length: 10\r\n\r\ncut", ""),
+        (b"Content-Length: 1000000\r\n\r\n" + b"x" * 1_000_000, ""),
+    ],
+)
+async def test_a_status_counts_even_where_its_body_does_not_come(rest: bytes, text: str) -> None:
+    async with listening(answering(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n" + rest)) as url:
+        error = await refused(url)
+    assert str(error) == f"{url[5:]} answered HTTP 503{text}"
+    assert (error.status, error.retry_after, error.retryable) == (503, 7.0, True)
+
+
+async def test_a_status_counts_even_where_its_body_is_late() -> None:
     async def serve(stream: trio.SocketStream) -> None:
         await stream.receive_some()
-        await stream.send_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        await stream.send_all(b"HTTP/1.1 429 x\r\nRetry-After: 7\r\nContent-Length: 10\r\n\r\n")
+        await trio.sleep_forever()
 
     async with listening(serve) as url:
-        assert await failure(url) == f"{url[5:]} answered HTTP 502"
+        error = await refused(url, connect_seconds=0.05)
+    assert (error.kind, error.status, error.retry_after) == ("status", 429, 7.0)
 
 
-async def test_nobody_listens() -> None:
-    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    port = listener.socket.getsockname()[1]
-    await listener.aclose()
-    for host in ("127.0.0.1", "localhost"):
-        assert await failure(f"ws://{host}:{port}") == f"cannot connect to {host}:{port}: Connection refused"
+async def test_through_a_proxy_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_server(CONFIG, [Program()]) as server:
+
+        async def serve(stream: trio.SocketStream) -> None:
+            assert (await stream.receive_some()).startswith(b"CONNECT far.example:80 ")
+            await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
+            async with await trio.open_tcp_stream("127.0.0.1", server.port) as there, trio.open_nursery() as nursery:
+                nursery.start_soon(_copy, stream, there)
+                await _copy(there, stream)
+                nursery.cancel_scope.cancel()
+
+        async with listening(serve) as url:
+            monkeypatch.setenv("http_proxy", url.replace("ws://", "http://"))
+            monkeypatch.delenv("no_proxy", raising=False)
+            async with open_client("ws://far.example/datafye-ws/v1") as socket:
+                assert json.loads(await socket.receive())["type"] == "connected"
 
 
-async def test_an_unknown_name() -> None:
-    assert (await failure("ws://nowhere.invalid")).startswith("cannot connect to nowhere.invalid: ")
+async def _copy(source: trio.SocketStream, sink: trio.SocketStream) -> None:
+    async for data in source:
+        await sink.send_all(data)
 
 
 @pytest.fixture
@@ -217,50 +285,15 @@ async def test_tls_with_an_authority_of_ones_own(secure: ServerConfig, tmp_path:
         async with open_server(secure, [Program()]) as server:
             async with open_client(server.url, ClientOptions(ca=tmp_path / "ca.pem")) as socket:
                 assert json.loads(await socket.receive())["type"] == "connected"
-            why = await failure(server.url)
+            why = str(await refused(server.url))
             assert why == f"no TLS with localhost:{server.port}: unable to get local issuer certificate"
-            why = await failure(f"wss://127.0.0.1:{server.port}", tmp_path / "ca.pem")
+            why = str(await refused(f"wss://127.0.0.1:{server.port}", ca=tmp_path / "ca.pem"))
             assert "127.0.0.1" in why.split(": ", 1)[1]
-            why = await failure(f"ws://localhost:{server.port}")
+            why = str(await refused(f"ws://localhost:{server.port}"))
             assert why.endswith("the server ended it in the handshake (does it want wss://?)")
 
 
 async def test_tls_where_none_is_spoken() -> None:
     async with open_server(CONFIG, [Program()]) as server:
-        why = await failure(server.url.replace("ws://", "wss://"))
+        why = str(await refused(server.url.replace("ws://", "wss://")))
     assert why == f"no TLS with localhost:{server.port}: wrong version number (does it speak ws://?)"
-
-
-async def test_tls_that_ends_at_once() -> None:
-    async def serve(stream: trio.SocketStream) -> None:
-        await stream.receive_some()
-
-    async with listening(serve) as url:
-        assert (await failure(url.replace("ws://", "wss://"))).startswith(f"no TLS with {url[5:]}: ")
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "localhost:8080",
-        "http://localhost",
-        "ws://",
-        "ws://a:b",
-        "ws://a:0",
-        "ws://[::1",
-        "ws://u@a",
-        "ws://é",
-        "ws://a b",
-    ],
-)
-def test_what_is_no_url_of_a_websocket(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="URL|host name"):
-        open_client(url)
-
-
-def test_authorities_that_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "empty.pem").write_text("")
-    for name in ("missing.pem", "empty.pem"):
-        with pytest.raises(ConfigurationError, match=rf"^cannot use the authorities in .*{name}: "):
-            open_client("wss://localhost", ClientOptions(ca=tmp_path / name))
