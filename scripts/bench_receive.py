@@ -24,7 +24,7 @@ __all__ = ["ReceiveSettings", "known", "run", "table"]
 
 _HERE: Final = Path(__file__).parent
 _REFERENCES: Final = ("trio-websocket", "aiohttp", "picows, uvloop")
-_DEADLINE: Final = 120
+_DEADLINE: Final = 60
 
 _Results: TypeAlias = dict[str, list[dict[str, float]]]
 
@@ -82,7 +82,7 @@ def _measure(settings: ReceiveSettings, names: Sequence[str], source: subprocess
         print(f"  round {number + 1}", file=sys.stderr)
         for name, rounds in results.items():
             rounds.append(_one(settings, source.stdin, port, name, 1.0))
-            print(f"    {name:20}{_rate(rounds[-1]):12,.0f} events/s", file=sys.stderr)
+            print(f"    {name:23}{_rate(rounds[-1]):12,.0f} events/s", file=sys.stderr)
     return results
 
 
@@ -149,10 +149,10 @@ def table(result: dict[str, Any]) -> str:
     contenders = result["contenders"]
     references = [name for name in _REFERENCES if name in contenders]
     title = f"client: events/s (median of {result['rounds']} rounds, span), processor's time an event, ratio to"
-    lines = [title, " " * 66 + "".join(f"{name:>16}" for name in references)]
+    lines = [title, " " * 69 + "".join(f"{name:>16}" for name in references)]
     for name, one in contenders.items():
         span = f"({one['lowest']:,.0f} to {one['highest']:,.0f})"
         ratios = "".join(f"{one['ratios'][other]['median']:16.2f}" for other in references)
-        lines.append(f"  {name:20}{one['median']:12,.0f} {span:>24} {one['processor_us']:5.2f} us{ratios}")
+        lines.append(f"  {name:23}{one['median']:12,.0f} {span:>24} {one['processor_us']:5.2f} us{ratios}")
     lines.append("  " + ", ".join(f"{name} {number}" for name, number in result["versions"].items()))
     return "\n".join(lines)
