@@ -96,6 +96,7 @@ async def run_restarts(settings: RestartsSettings) -> RestartsResult:
             nursery.start_soon(client.run, port)
         for client in clients:
             await client.subscribed.wait()
+        say(f"{settings.clients} clients have subscribed")
         await server.tell("go")
         for life in range(1, settings.kills + 1):
             spare = await stack.enter_async_context(ServerProcess(settings.server(life, port)))
@@ -110,7 +111,7 @@ async def run_restarts(settings: RestartsSettings) -> RestartsResult:
             server = spare
             absent = sum(life - 1 not in client.back for client in clients) if life > 1 else 0
             say(f"  kill {life} of {settings.kills}: down for {down[-1]:.2f} s" + (f", {absent} absent" * bool(absent)))
-        await trio.sleep(settings.healthy)
+        await trio.sleep(settings.healthy + _SPARE_SECONDS)
         await server.tell("stop")
         await wait_for_all(clients, await server.log(), _LAST_SECONDS)
         verdict = Verdict.sum([client.verdict(settings.kills) for client in clients])
