@@ -11,13 +11,12 @@ from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_
 
 from datafye_trio.errors import ConnectError
 from datafye_trio.wire.answers import parse_answer, refusal
-from datafye_trio.wire.client_socket import ClientSocket, ClientSocketClosed, Reader
+from datafye_trio.wire.client_socket import CLOSE_SECONDS, ClientSocket, ClientSocketClosed, Reader
 from datafye_trio.wire.dialing import ClientOptions, dial, find_route
 from datafye_trio.wire.lane import ClientLane
 
 __all__ = ["ClientOptions", "ClientSocket", "ClientSocketClosed", "open_client"]
 
-_CLOSE_SECONDS: Final = 2.0
 _QUEUE: Final = 64
 """Messages of the slow lane that wait for their turn in trio-websocket's own queue."""
 
@@ -67,7 +66,7 @@ class open_client(AbstractAsyncContextManager[ClientSocket]):  # noqa: N801 -- r
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         assert self._socket is not None  # noqa: S101 -- set by __aenter__
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS):
             await self._socket.close()
         await self._leave(error)  # noqa: ASYNC102 -- likewise
 
@@ -123,7 +122,7 @@ class open_client(AbstractAsyncContextManager[ClientSocket]):  # noqa: N801 -- r
         if self._reader is not None:
             self._reader.stop()
         if self._stream is not None:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS):
                 await trio.aclose_forcefully(self._stream)
         try:
             await self._manager.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)

@@ -21,9 +21,10 @@ from datafye_trio.errors import DatafyeError
 from datafye_trio.wire.frames import Opcode, close_frame
 from datafye_trio.wire.lane import ClientLane
 
-__all__ = ["ClientSocket", "ClientSocketClosed", "Reader"]
+__all__ = ["CLOSE_SECONDS", "ClientSocket", "ClientSocketClosed", "Reader"]
 
-_CLOSE_SECONDS: Final = 2.0
+CLOSE_SECONDS: Final = 2.0
+"""For a goodbye, the answer to it included."""
 _FIN: Final = 0x80
 _LOST: Final = 1006
 
@@ -169,7 +170,7 @@ class ClientSocket:
             self._left = code, reason
         self._ready.clear()
         self._lane.leave()
-        with trio.move_on_after(_CLOSE_SECONDS) as scope:
+        with trio.move_on_after(CLOSE_SECONDS) as scope:
             self._reader.goodbye = scope
             if judgement is not None:
                 await self._send_close(*judgement)

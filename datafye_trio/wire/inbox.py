@@ -3,7 +3,7 @@
 A list in place of a trio channel: many reads become one batch, and one wake-up. Bounded by the bytes that were read for
 it. When it is full the reader waits, so that the socket fills and the server sees a slow client; pings go unanswered
 then, as they stand behind the data in the same stream. A consumer that must not lose the connection takes what comes at
-once and keeps it in a buffer of its own.
+once and keeps it in a buffer of its own. What is held is bounded by the limit and one message more.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Inbox:
         self._changed = trio.lowlevel.ParkingLot()
 
     def put(self, payloads: Payloads, marks: int, size: int) -> None:
-        """Add what a read of `size` bytes has completed, `marks` of it `None`. Never waits: see `wait_room`."""
+        """Add what is complete, `marks` of it `None`, for which `size` bytes were read. Never waits: see `wait_room`."""
         if self.ended:
             return
         self._payloads += payloads

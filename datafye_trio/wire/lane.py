@@ -50,6 +50,8 @@ class ClientLane(trio.abc.Stream):
         self._head_done = False
         self._rest = b""
         self._answer = 0
+        self._size = 0
+        """Bytes that were read for what the next payload brings: a big message comes in many reads."""
         self.leaving = False
         """Whether we have begun to close: only the peer's close frame is of interest."""
         self.pings: dict[bytes, trio.Event] = {}
@@ -190,8 +192,10 @@ class ClientLane(trio.abc.Stream):
     def _feed(self, data: bytes) -> bytes:
         peeler, marks = self._peeler, self._peeler.marks
         payloads, slow = peeler.feed(data)
-        if payloads or peeler.marks != marks:
-            self.inbox.put(payloads, peeler.marks - marks, len(data))
+        self._size += len(data)
+        if payloads:
+            self.inbox.put(payloads, peeler.marks - marks, self._size)
+            self._size = 0
         if peeler.pongs:
             self._hear_pongs()
         return slow
@@ -200,10 +204,9 @@ class ClientLane(trio.abc.Stream):
         """A pong answers its ping, and all before it."""
         for payload in self._peeler.pongs:
             if payload in self.pings:
-                for sent, event in self.pings.items():
-                    event.set()
-                    if sent == payload:
-                        break
+                order = list(self.pings)
+                for sent in order[: order.index(payload) + 1]:
+                    self.pings[sent].set()
         self._peeler.pongs.clear()
 
     def _lose(self, why: str) -> None:
@@ -214,5 +217,5 @@ class ClientLane(trio.abc.Stream):
 def _why(error: BaseException) -> str:
     cause = error.__cause__
     if isinstance(cause, ssl.SSLError):
-        return (cause.reason or "no TLS any more").replace("_", " ").lower()
+        return (getattr(cause, "reason", None) or "no TLS any more").replace("_", " ").lower()
     return os.strerror(cause.errno).lower() if isinstance(cause, OSError) and cause.errno else str(error)

@@ -150,7 +150,7 @@ async def test_a_server_that_never_answers() -> None:
 
 async def test_a_server_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also: a peer that does not answer our close does not keep us."""
-    monkeypatch.setattr(module, "_CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "CLOSE_SECONDS", 0.05)
     silent = trio.Event()
 
     async def serve(stream: trio.SocketStream) -> None:

@@ -106,6 +106,31 @@ async def test_a_stalled_consumer_still_answers_pings_and_holds_no_more_than_the
         assert found >= count
 
 
+async def test_big_messages_are_bounded_too(autojump_clock: MockClock) -> None:
+    async with connected() as (socket, peer):
+        sent = 0
+        with trio.move_on_after(60):
+            while True:
+                await peer.stream.send_all(frame(Opcode.TEXT, b"x" * 400_000))
+                sent += 1
+        assert sent == 3
+        assert [len(one) for one in await socket.receive_many()] == [400_000] * 3
+
+
+async def test_a_ping_that_never_got_its_turn_hurts_nothing(autojump_clock: MockClock) -> None:
+    """It waits behind a send that is stalled; cancelled there, not one byte of it is out."""
+    async with connected() as (socket, peer), trio.open_nursery() as nursery:
+        nursery.start_soon(socket.send, "x" * 100_000)
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(1):
+            await socket.ping()
+        size = 0
+        while size < 100_000:
+            size += len(await peer.stream.receive_some())
+        await socket.send("y")
+        assert await peer.frame() == (Opcode.TEXT, b"y")
+
+
 async def test_last_heard(autojump_clock: MockClock) -> None:
     async with connected() as (socket, peer):
         before = socket.last_heard
