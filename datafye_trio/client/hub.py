@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -27,6 +27,12 @@ class Hub:
     """See the module. `run` keeps the connection; all else is for subscriptions."""
 
     def __init__(self, url: str, config: FeedConfig, intake: Intake) -> None:
+        self.url = url
+        self.config = config
+        self.nursery: trio.Nursery | None = None
+        """The feed's own; None before it is open."""
+        self.histories: set[Callable[[FeedError], None]] = set()
+        """What is to be told when the feed ends, beside the book."""
         self.states = States(url)
         self.failure: FeedError | None = None
         self.failure_met = False
@@ -34,6 +40,7 @@ class Hub:
         self.connected: Connected | None = None
         """What the server said about itself, last time."""
         self._talk = Talk(intake)
+        self.new_intake: Callable[[], Intake] = type(intake)
         self._changed = trio.lowlevel.ParkingLot()
         backoff = Backoff(config.reconnect, random.random)
         self._link = Link(url, self._talk, config, self.states, backoff, self._came)
@@ -60,7 +67,14 @@ class Hub:
         self.failure = self.failure or failure
         self.states.set(FeedState.CLOSED, why=str(failure))
         self.book.fail(self.failure)
+        for fail in list(self.histories):
+            fail(self.failure)
         self._changed.unpark_all()
+
+    def spawn(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Run a task of a subscription's until the feed ends, if it has not ended yet."""
+        assert self.nursery is not None  # noqa: S101 -- nothing is to be had of a feed before it is open
+        self.nursery.start_soon(task)
 
     def wake(self) -> None:
         """There may be something to ask of the server."""
@@ -80,11 +94,11 @@ class Hub:
     async def wait_connected(self) -> None:
         """Wait until a server has greeted for the first time. Cancel-safe. Raises FeedError as `boards`."""
         await trio.lowlevel.checkpoint()
-        while self.connected is None:
-            if self.failure is not None:
-                self.failure_met = True
-                raise self.failure
+        while self.failure is None and self.connected is None:
             await self._changed.park()
+        if self.failure is not None:
+            self.failure_met = True
+            raise self.failure
 
     def _came(self) -> None:
         if self._talk.connected is not None and self._talk.connected is not self.connected:

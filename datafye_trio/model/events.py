@@ -8,11 +8,19 @@ The wire names (camelCase) live in `protocol.codec`; which fields exist is the c
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeAlias
 
 import attrs
 
 __all__ = ["Bar", "Ema", "Event", "Halt", "Line", "Quote", "Resume", "Sma", "Timed", "Trade"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _utc(time_ns: int) -> datetime:
+    # Not fromtimestamp: a float of today's seconds has no room for microseconds.
+    return _EPOCH + timedelta(microseconds=time_ns // 1_000)
 
 
 @attrs.define
@@ -34,6 +42,11 @@ class Quote:
     exchange_id: str | None = None
     listing_exchange: str | None = None
 
+    @property
+    def time(self) -> datetime:
+        """When it happened, in UTC, to the microsecond; `exchange_timestamp` has it in full."""
+        return _utc(self.exchange_timestamp)
+
 
 @attrs.define
 class Trade:
@@ -49,6 +62,11 @@ class Trade:
     trf_id: str | None = None
     trf_timestamp: int | None = None
     conditions: tuple[str, ...] | None = None
+
+    @property
+    def time(self) -> datetime:
+        """When it happened, in UTC, to the microsecond; `exchange_timestamp` has it in full."""
+        return _utc(self.exchange_timestamp)
 
 
 @attrs.define
@@ -73,6 +91,11 @@ class Bar:
     final: bool = True
     revision: int | None = None
 
+    @property
+    def time(self) -> datetime:
+        """When it begins, in UTC, to the microsecond; `start` has it in full."""
+        return _utc(self.start)
+
 
 @attrs.define
 class Line:
@@ -96,6 +119,11 @@ class Sma:
     macd: float
     crossover: str
 
+    @property
+    def time(self) -> datetime:
+        """When it happened, in UTC, to the microsecond; `timestamp` has it in full."""
+        return _utc(self.timestamp)
+
 
 @attrs.define
 class Ema:
@@ -115,6 +143,11 @@ class Ema:
     zero_line_crossover: str
     last_zero_line_crossover: str
 
+    @property
+    def time(self) -> datetime:
+        """When it happened, in UTC, to the microsecond; `timestamp` has it in full."""
+        return _utc(self.timestamp)
+
 
 @attrs.define
 class Halt:
@@ -124,6 +157,11 @@ class Halt:
     timestamp: int
     reason: str
 
+    @property
+    def time(self) -> datetime:
+        """When it happened, in UTC, to the microsecond; `timestamp` has it in full."""
+        return _utc(self.timestamp)
+
 
 @attrs.define
 class Resume:
@@ -132,6 +170,11 @@ class Resume:
     symbol: str
     timestamp: int
     reason: str
+
+    @property
+    def time(self) -> datetime:
+        """When it happened, in UTC, to the microsecond; `timestamp` has it in full."""
+        return _utc(self.timestamp)
 
 
 Event: TypeAlias = Quote | Trade | Bar | Sma | Ema | Halt | Resume

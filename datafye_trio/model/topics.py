@@ -51,7 +51,7 @@ class DatasetInfo:
     symbols: frozenset[str] | None = None
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)  # a key of many dicts, and of six fields
 class TopicKey:
     """The address of one sequence of messages (protocol.md section 3)."""
 
