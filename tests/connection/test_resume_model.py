@@ -14,7 +14,7 @@ from support import START_NS, memory_server
 from trio.testing import MockClock
 
 from datafye_trio import Halt, Server, ServerConfig
-from datafye_trio.broker import RingLimits
+from datafye_trio.broker import OutboxLimits, Policy, RingLimits
 
 SYMBOLS = "ABC"
 CHANNELS = ("quotes", "trades")
@@ -109,8 +109,9 @@ class World:
             self.reader = None
 
 
-async def play(ring: RingLimits, orders: Sequence[tuple[Any, ...]]) -> None:
-    async with memory_server(ServerConfig(ring=ring)) as server:
+async def play(ring: RingLimits, policy: Policy, orders: Sequence[tuple[Any, ...]]) -> None:
+    outbox = OutboxLimits(bytes=1_000_000, policy=policy)
+    async with memory_server(ServerConfig(ring=ring, outbox=outbox)) as server:
         world = World(server)
         for symbol in SYMBOLS:
             await world.publish(symbol, 1)
@@ -120,6 +121,6 @@ async def play(ring: RingLimits, orders: Sequence[tuple[Any, ...]]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(rings, st.lists(steps, max_size=25))
-def test_every_message_or_an_exact_gap(ring: RingLimits, orders: list[tuple[Any, ...]]) -> None:
-    trio.run(play, ring, orders, clock=MockClock(autojump_threshold=0))
+@given(rings, st.sampled_from(["disconnect", "drop_oldest"]), st.lists(steps, max_size=25))
+def test_every_message_or_an_exact_gap(ring: RingLimits, policy: Policy, orders: list[tuple[Any, ...]]) -> None:
+    trio.run(play, ring, policy, orders, clock=MockClock(autojump_threshold=0))
