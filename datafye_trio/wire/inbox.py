@@ -28,7 +28,7 @@ class Inbox:
         self._changed = trio.lowlevel.ParkingLot()
 
     def put(self, payloads: Payloads, marks: int, size: int) -> None:
-        """Add what is complete, `marks` of it `None`, for which `size` bytes were read. Never waits: see `wait_room`."""
+        """Add what is complete, `marks` of it `None`; `size` bytes were read for it. Never waits: see `wait_room`."""
         if self.ended:
             return
         self._payloads += payloads

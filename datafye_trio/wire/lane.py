@@ -217,5 +217,6 @@ class ClientLane(trio.abc.Stream):
 def _why(error: BaseException) -> str:
     cause = error.__cause__
     if isinstance(cause, ssl.SSLError):
-        return (getattr(cause, "reason", None) or "no TLS any more").replace("_", " ").lower()
+        reason: str | None = getattr(cause, "reason", None)  # not every one has it, whatever typeshed says
+        return reason.replace("_", " ").lower() if reason else "TLS was lost"
     return os.strerror(cause.errno).lower() if isinstance(cause, OSError) and cause.errno else str(error)

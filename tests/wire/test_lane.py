@@ -25,7 +25,7 @@ class Failing(MemoryStream):
 @pytest.mark.parametrize(
     ("cause", "why"),
     [
-        (ssl.SSLError(1, "[SSL: DECRYPTION_FAILED] ..."), "no TLS any more"),
+        (ssl.SSLError(1, "[SSL: DECRYPTION_FAILED] ..."), "TLS was lost"),
         (ConnectionResetError(104, "x"), "connection reset by peer"),
         (TimeoutError(), "told so"),
         (None, "told so"),
