@@ -104,6 +104,25 @@ async def test_what_the_ring_forgets_meanwhile_is_one_exact_gap(autojump_clock: 
         assert mine.positions == {("quotes", "A"): 2 * LONG + 5}
 
 
+async def test_a_source_at_full_speed_does_not_outrun_who_catches_up(autojump_clock: MockClock) -> None:
+    config = ServerConfig(ring=RingLimits(seconds=0.001, messages=LONG))
+    async with far_behind("A", config=config) as (server, reader), trio.open_nursery() as nursery:
+
+        async def torrent() -> None:
+            for start in range(LONG + 1, 2 * LONG, 50):
+                await trio.sleep(0.01)
+                await server._broker.room()
+                await publish(server, "A", start, start + 49)
+
+        nursery.start_soon(torrent)
+        while reader.data()[-1:] == [] or reader.data()[-1]["seq"] < 2 * LONG:
+            await trio.sleep(0.1)
+            await reader.read()
+        mine = account(A=2 * LONG)
+        mine.follow(reader.data())
+        assert not mine.lost
+
+
 async def test_two_resumes_on_one_connection_take_turns_and_lack_nothing(autojump_clock: MockClock) -> None:
     async with far_behind("A", "B") as (server, reader):
         await publish(server, "B", LONG + 1, LONG + 20)
