@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import platform
 import statistics
 import subprocess
@@ -102,7 +103,10 @@ async def _fanout(clients: int, count: int, rounds: int) -> dict[str, object]:
 def main() -> int:
     """Run a benchmark and print its table, or JSON."""
     given = _parser().parse_args()
-    machine = f"Python {platform.python_version()}, {platform.machine()}, {_cores()} cores"
+    # The load tells whether somebody else was measured, too.
+    machine = (
+        f"Python {platform.python_version()}, {platform.machine()}, {_cores()} cores, load {os.getloadavg()[0]:.1f}"
+    )
     result, table = given.run(given, machine)
     print(json.dumps(result | {"machine": machine}) if given.json else table)
     return 0
@@ -118,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     fanout.add_argument("--messages", type=_count, default=60_000, help="messages of the topic in a round")
     fanout.set_defaults(run=_run_fanout)
     client = benchmarks.add_parser("client", help="events a second received, beside other libraries")
-    client.add_argument("--messages", type=_count, default=400_000, help="events of a round; slow clients get a tenth")
+    client.add_argument("--messages", type=_count, default=400_000, help="events of a round; slow clients get a part")
     client.add_argument("--quick", action="store_true", help="a quarter of the messages, three rounds")
     client.add_argument("--offline", action="store_true", help="only the peers that are installed in .venv")
     client.add_argument("--contenders", nargs="+", metavar="NAME", help="only these; a wrong name shows all")
@@ -180,8 +184,6 @@ def _run_aggregate(given: argparse.Namespace, machine: str) -> tuple[dict[str, o
 
 
 def _cores() -> float:
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or math.nan
 
 

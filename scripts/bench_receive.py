@@ -3,7 +3,11 @@
 A process of its own writes ready-made frames (bench_source.py), the same bytes for all. Each contender
 (bench_peers.py) is a fresh process of the same Python: all of them in turn, then all again, round after round. A
 contender that does not end at the right event with the right count is an error, not a number. Ratios are made within
-a round and then summed up, so that what else the machine does falls on both sides.
+a round and then summed up, so that what else the machine does falls on both sides; where it does much, the processor's
+time an event is the number to trust.
+
+The decoder alone bounds every result: 0.55 us a message as a dict, 0.38 as a struct, of a core that gives
+trio-websocket 55,000 events a second. So 1.8 million dicts a second is the most that any client could reach there.
 """
 
 from __future__ import annotations
