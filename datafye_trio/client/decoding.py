@@ -140,7 +140,7 @@ class RawIntake:
         for payload in payloads:
             try:
                 fields = decode(payload)
-                kind, seq = fields["type"], fields["seq"]
+                kind, seq = fields["type"], fields.get("seq")
                 if kind in _TICK_TYPES:
                     topic = find((kind, fields["symbol"], fields["dataset"]))
                 else:

@@ -12,6 +12,7 @@ import trio
 
 from datafye_trio.client.config import FeedConfig
 from datafye_trio.client.decoding import Intake, RawIntake, TypedIntake
+from datafye_trio.client.history import History, HistoryOptions, Moment, make_query
 from datafye_trio.client.hub import Hub, closed
 from datafye_trio.client.options import SubscribeOptions, make_wish
 from datafye_trio.client.states import StateChange, StateWatch
@@ -90,6 +91,27 @@ class Feed(Generic[T]):
         return self.subscribe("ema", symbols, frequency=frequency, **options)
 
     @property
+    def history(
+        self,
+        symbols: str | Sequence[str],
+        *,
+        start: Moment,
+        end: Moment | None = None,
+        **options: Unpack[HistoryOptions],
+    ) -> History[T]:
+        """Stored events of a range of time, in order, and then the end: see `History`.
+
+        Args:
+            symbols: one or several; `*` is every symbol of the dataset.
+            start: the first moment of the range. For bars, it is their start that counts.
+            end: the first moment after it; by default now, by the server's clock.
+            options: see `HistoryOptions`.
+
+        Raises:
+            ConfigurationError: what no server could make sense of; a datetime without a time zone.
+        """
+        return History(self._hub, make_query(symbols, start, end, options))
+
     def state(self) -> StateChange:
         """What the feed is doing."""
         return self._hub.states.current
@@ -141,6 +163,7 @@ class _Opening(AbstractAsyncContextManager[Feed[T]]):
         self._nursery = await self._manager.__aenter__()
         self._nursery.start_soon(self._hub.run)
         return Feed(self._hub)
+        self._hub.nursery = self._nursery
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

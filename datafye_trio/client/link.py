@@ -15,8 +15,8 @@ import trio
 
 from datafye_trio.client.backoff import Backoff, comes_back
 from datafye_trio.client.config import FeedConfig
+from datafye_trio.client.conversation import Conversation
 from datafye_trio.client.states import FeedState, States
-from datafye_trio.client.talk import Talk
 from datafye_trio.errors import ConnectError, DisconnectedError
 from datafye_trio.logs import get_logger
 from datafye_trio.wire.client import ClientSocket, ClientSocketClosed, open_client
@@ -34,10 +34,16 @@ _PUT_OFF_SECONDS: Final = 1.0
 
 
 class Link:
-    """See the module. `changed` is called after everything that came, once the book is up to date."""
+    """See the module. `changed` is called after everything that came, once `talk` has taken it."""
 
     def __init__(
-        self, url: str, talk: Talk, config: FeedConfig, states: States, backoff: Backoff, changed: Callable[[], None]
+        self,
+        url: str,
+        talk: Conversation,
+        config: FeedConfig,
+        states: States,
+        backoff: Backoff,
+        changed: Callable[[], None],
     ) -> None:
         self.url = url
         self.talk = talk

@@ -10,11 +10,11 @@ import attrs
 
 from datafye_trio.client.asking import Asking
 from datafye_trio.client.book import Book
+from datafye_trio.client.conversation import unit_of
 from datafye_trio.client.decoding import Intake, Payload
 from datafye_trio.errors import DisconnectedError, RequestError
 from datafye_trio.logs import get_logger
 from datafye_trio.protocol import (
-    NS_PER_UNIT,
     CloseCode,
     Connected,
     Data,
@@ -167,15 +167,7 @@ class Talk:
                 pass
 
     def _greeted(self, message: Connected) -> None:
-        unit = next((unit for unit in NS_PER_UNIT if unit == message.timestamp_unit), None)
-        if unit is None:
-            told = message.timestamp_unit[:40]
-            raise DisconnectedError(
-                CloseCode.PROTOCOL_ERROR,
-                f"the server's times are in {told!r}: ns, us and ms are known",
-                retryable=False,
-            )
-        self._intake.begin(unit)
+        self._intake.begin(unit_of(message))
         budget = self.book.budget
         self.book.budget = attrs.evolve(
             budget,

@@ -1,0 +1,78 @@
+"""What is said on a connection, as the link that keeps it sees it: payloads in, texts out. No I/O, all sync."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from datafye_trio.client.decoding import Payload
+from datafye_trio.errors import DisconnectedError
+from datafye_trio.protocol import NS_PER_UNIT, CloseCode, Connected, TimestampUnit
+
+__all__ = ["Conversation", "unit_of"]
+
+
+class Conversation(Protocol):
+    """One for all connections of a link: `begin` and `cut` stand at the ends of each of them.
+
+    Attributes:
+        connected: what the server said about itself on this connection; None before.
+        heartbeats: how many there were on this connection.
+    """
+
+    connected: Connected | None
+    heartbeats: int
+
+    def begin(self) -> None:
+        """A connection has begun."""
+
+    def cut(self) -> None:
+        """The connection is gone."""
+
+    @property
+    def heartbeat_interval(self) -> float | None:
+        """The seconds between heartbeats that the server has promised; None where it has not."""
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether an answer to a request is due."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that is wanted is on the wire."""
+
+    @property
+    def put_off(self) -> bool:
+        """Whether the server wants something to be asked again later: `try_again` is to be called a while from now."""
+
+    def try_again(self) -> None:
+        """A while has passed."""
+
+    @property
+    def has_outgoing(self) -> bool:
+        """Whether there is something to send."""
+
+    def outgoing(self) -> list[str]:
+        """What is to be sent now, answers to heartbeats first."""
+
+    def take(self, payloads: Sequence[Payload]) -> None:
+        """Take what has come.
+
+        Raises:
+            DisconnectedError: no sense can be made of it.
+        """
+
+
+def unit_of(connected: Connected) -> TimestampUnit:
+    """The unit of a server's times.
+
+    Raises:
+        DisconnectedError: none that is known.
+    """
+    unit = next((unit for unit in NS_PER_UNIT if unit == connected.timestamp_unit), None)
+    if unit is None:
+        told = connected.timestamp_unit[:40]
+        raise DisconnectedError(
+            CloseCode.PROTOCOL_ERROR, f"the server's times are in {told!r}: ns, us and ms are known", retryable=False
+        )
+    return unit

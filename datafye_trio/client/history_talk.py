@@ -1,0 +1,286 @@
+"""One stream of stored data, as it is asked for and comes, over any number of connections. No I/O, all sync.
+
+Two rules. What the server may send is always granted beforehand, and never more than fits the buffer: a consumer that
+stalls stalls this stream, and nothing else. And stored data is what it is: after a cut the same question gets the same
+answer, so what was received before is counted off, and the last of it is compared. To ask from the time of the last
+event on would be cheaper, and wrong: a late report of a recording stands where it came in, behind later times.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+import attrs
+
+from datafye_trio.client.conversation import unit_of
+from datafye_trio.client.decoding import Intake, Payload
+from datafye_trio.errors import DisconnectedError, FeedError, RequestError, SubscriptionError
+from datafye_trio.logs import get_logger
+from datafye_trio.model import AssetClass, Channel, Frequency
+from datafye_trio.protocol import (
+    NS_PER_UNIT,
+    CloseCode,
+    Connected,
+    Data,
+    ErrorCode,
+    ErrorReply,
+    Heartbeat,
+    Message,
+    More,
+    Start,
+    StreamEnd,
+    StreamError,
+    StreamStart,
+    decode_message,
+    format_time,
+    request_to_dict,
+)  # fmt: skip
+
+__all__ = ["HistoryQuery", "HistoryTalk"]
+
+log = get_logger("feed")
+_STREAM: Final = 1
+"""The name of the stream: a connection has one."""
+
+
+@attrs.frozen
+class HistoryQuery:
+    """What is asked for. Times in nanoseconds since 1970 UTC, `end` exclusive; None: the server's clock at first.
+
+    `frequency` is None for ticks. `window` is the number of events that are kept for the consumer at most.
+    """
+
+    dataset: str
+    asset_class: AssetClass
+    symbols: tuple[str, ...]
+    channel: Channel
+    frequency: Frequency | None
+    start: int
+    end: int | None
+    rate: float | None = None
+    window: int = 4_096
+
+
+class HistoryTalk:
+    """See the module; a `Conversation`.
+
+    Attributes:
+        items: what waits for the consumer, which takes it by `pop`.
+        begun: whether the server has said that there is something.
+        complete: whether all there is has come.
+        failure: why there will be no more.
+        received: events received, each counted once.
+        repeated: events that were sent again after a cut, and dropped.
+    """
+
+    def __init__(self, intake: Intake, query: HistoryQuery) -> None:
+        self.query = query
+        self.items: deque[Any] = deque()
+        self.begun = self.complete = False
+        self.failure: FeedError | None = None
+        self.received = self.repeated = 0
+        self.connected: Connected | None = None
+        self.heartbeats = 0
+        self.put_off = False
+        self._intake = intake
+        self._pongs: list[int] = []
+        self._last: Any = None
+        self._asked = False
+        self._skip = 0
+        """Events to come that were received before."""
+        self._came = self._granted = self._used = 0
+        """On this connection: events that came, that may come, and that were used up since the last grant."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to come."""
+        return self.complete or self.failure is not None
+
+    def pop(self) -> Any:
+        """The next event.
+
+        Raises:
+            IndexError: none waits.
+        """
+        item = self.items.popleft()
+        self._used += self._asked
+        return item
+
+    def fail(self, failure: FeedError) -> None:
+        """It ends here. The first reason wins."""
+        if not self.over:
+            self.failure = failure
+
+    # For the link: see `Conversation`.
+
+    def begin(self) -> None:
+        """See `Conversation`."""
+        self.connected = None
+        self.heartbeats = 0
+        self._pongs.clear()
+        self._intake.begin("ns")
+
+    def cut(self) -> None:
+        """See `Conversation`."""
+        self.connected = None
+        self.put_off = self._asked = False
+
+    @property
+    def heartbeat_interval(self) -> float | None:
+        """See `Conversation`."""
+        return None if self.connected is None else self.connected.heartbeat_interval
+
+    @property
+    def unanswered(self) -> bool:
+        """Never: to find the first event of a range may take a server any time. Its heartbeats say that it lives."""
+        return False
+
+    @property
+    def settled(self) -> bool:
+        """See `Conversation`."""
+        return self._asked
+
+    def try_again(self) -> None:
+        """See `Conversation`."""
+        self.put_off = False
+
+    @property
+    def has_outgoing(self) -> bool:
+        """See `Conversation`."""
+        return bool(self._pongs) or self._may_ask or self._may_grant
+
+    def outgoing(self) -> list[str]:
+        """See `Conversation`."""
+        texts = [json.dumps({"action": "pong", "timestamp": stamp}) for stamp in self._pongs]
+        self._pongs.clear()
+        if self._may_ask:
+            texts.append(self._start())
+        elif self._may_grant:
+            texts.append(json.dumps(request_to_dict(More(_STREAM, self._used))))
+            self._granted += self._used
+            self._used = 0
+        return texts
+
+    def take(self, payloads: Sequence[Payload]) -> None:
+        """See `Conversation`."""
+        if not self.over:  # else it is late
+            self._intake.take(payloads, self._data, self._other)
+
+    @property
+    def _may_ask(self) -> bool:
+        ready = self.connected is not None and not (self._asked or self.put_off or self.over)
+        return ready and 2 * len(self.items) <= self.query.window
+
+    @property
+    def _may_grant(self) -> bool:
+        return self._asked and not self.over and 2 * self._used >= self.query.window
+
+    def _start(self) -> str:
+        query = self.query
+        assert query.end is not None  # noqa: S101 -- known since the server's greeting
+        self._asked = True
+        self._skip = self.received
+        self._came = self._used = 0
+        self._granted = query.window - len(self.items)
+        request = Start(
+            format_time(query.start),
+            format_time(query.end),
+            "Tick" if query.frequency is None else str(query.frequency),
+            query.symbols,
+            str(query.channel),
+            _STREAM,
+            query.dataset,
+            query.rate,
+            self._granted,
+        )
+        return json.dumps(request_to_dict(request), separators=(",", ":"))
+
+    def _data(self, data: Data, item: Any) -> None:
+        if data.stream != _STREAM or self.over:
+            return
+        self._came += 1
+        if self._came > self._granted:
+            raise DisconnectedError(
+                CloseCode.PROTOCOL_ERROR, "the server sends more stored data than it was granted", retryable=False
+            )
+        if not self._skip:
+            self.received += 1
+            self._last = item
+            self.items.append(item)
+            return
+        self._skip -= 1
+        self._used += 1
+        self.repeated += 1
+        if not self._skip and item != self._last:
+            self._changed()
+
+    def _changed(self) -> None:
+        self.fail(
+            FeedError(
+                f"the stored data of {self.query.dataset} is not what it was before the connection was lost, "
+                f"{self.received} events on: ask for it again, from the start"
+            )
+        )
+
+    def _other(self, payload: Payload) -> None:
+        text = payload if isinstance(payload, str) else payload.decode("utf-8", "replace")
+        try:
+            message = decode_message(text)
+        except RequestError as error:
+            raise DisconnectedError(
+                CloseCode.PROTOCOL_ERROR, f"the server sends what is no message: {error.message}", retryable=False
+            ) from None
+        if not isinstance(message, Data):
+            self._message(message)
+
+    def _message(self, message: Message) -> None:
+        match message:
+            case Heartbeat():
+                self.heartbeats += 1
+                self._pongs.append(message.timestamp)
+            case Connected():
+                self._greeted(message)
+            case StreamStart():
+                self.begun = True
+            case StreamEnd():
+                self._ended(message)
+            case StreamError():
+                self.fail(SubscriptionError(message.code, message.message, message.symbols))
+            case ErrorReply() if message.id == _STREAM:
+                self._refused(message)
+            case ErrorReply():
+                log.warning("the server refuses something", code=message.code, why=message.message[:200])
+            case _:
+                pass
+
+    def _greeted(self, message: Connected) -> None:
+        unit = unit_of(message)
+        self._intake.begin(unit)
+        if self.query.end is None:
+            self.query = attrs.evolve(self.query, end=message.timestamp * NS_PER_UNIT[unit])
+        self.connected = message
+
+    def _ended(self, message: StreamEnd) -> None:
+        if self.over:
+            return
+        if message.reason != "complete" or message.count != self._came:
+            raise DisconnectedError(
+                CloseCode.PROTOCOL_ERROR,
+                f"the server ended a stream as {message.reason} after {message.count} events; {self._came} came",
+                retryable=False,
+            )
+        if self._skip:
+            self._changed()
+        else:
+            self.complete = True
+
+    def _refused(self, message: ErrorReply) -> None:
+        if message.retryable:
+            self._asked, self.put_off = False, True
+        elif self.received and message.code == ErrorCode.NO_DATA:
+            self._changed()
+        else:
+            self.fail(SubscriptionError(message.code, message.message, message.symbols or ()))
