@@ -6,7 +6,7 @@ from datafye_trio.client.feed import Feed, RawItem, open_feed, open_raw_feed
 from datafye_trio.client.options import SubscribeOptions
 from datafye_trio.client.states import FeedState, StateChange, StateWatch
 from datafye_trio.client.subscription import Subscription, SubscriptionStatistics
-from datafye_trio.client.topic import LedgerEntry
+from datafye_trio.client.ledger import LedgerEntry
 from datafye_trio.client.urls import default_url, deployment_url
 
 __all__ = [

@@ -76,7 +76,7 @@ class Asking:
             if (topic := ask.topics.pop(symbol, None)) is not None:
                 self._joined(ask, topic, message.epoch, positions.get(symbol, 0))
         if ask.star:
-            self._star_joined(board, positions)
+            self._star_joined(board, positions, fresh=ask.resume is None)
         self._close(number, ask)
 
     def left(self, number: str | int | None) -> None:
@@ -88,7 +88,7 @@ class Asking:
         topics = list(ask.topics.values())
         if ask.star:
             board.star = Wire.OFF
-            topics = [topic for symbol, topic in board.topics.items() if symbol not in set(ask.keep)]
+            topics = [topic for symbol, topic in board.topics.items() if symbol not in ask.keep]
         for topic in topics:
             board.moving.pop(topic, None)
             self._book.off_wire(topic)
@@ -102,7 +102,8 @@ class Asking:
             log.warning("the server refuses something", code=message.code, why=message.message[:200])
             return
         if ask.leave:
-            self.left(number)  # it was not subscribed: as good as unsubscribed
+            self._stay(ask, message)
+            self.left(number)
             return
         named = [ask.topics.pop(symbol) for symbol in message.symbols or () if symbol in ask.topics]
         whole = not named
@@ -133,21 +134,45 @@ class Asking:
         else:
             topic.set_wire(Wire.ON)
             topic.restarted(epoch, "epoch_changed")
+        if ask.board.star_joined:
+            ask.board.include(topic, 0)  # it is new, and those who want every symbol were there before it
         self._book.on_wire(topic)
 
-    def _star_joined(self, board: Board, positions: Mapping[str, int]) -> None:
+    def _star_joined(self, board: Board, positions: Mapping[str, int], *, fresh: bool) -> None:
+        """The server sends every symbol: from `positions` on, or what was resumed from its start where not named."""
         board.star, board.star_joined = Wire.ON, True
-        for symbol, position in positions.items():
-            topic = board.topic(symbol)
-            if not topic.placed:
-                topic.started(board.epoch, position)
+        for symbol in positions if fresh else ():
+            board.topic(symbol)
+        for symbol, topic in list(board.topics.items()):
+            if topic.wire is Wire.OFF and (topic.placed or symbol in positions):
+                position = positions.get(symbol, 0)
+                if not topic.placed:
+                    topic.started(board.epoch, position)
+                elif topic.epoch == board.epoch:
+                    topic.rejoined(position)
+                else:
+                    topic.set_wire(Wire.ON)
+                    topic.restarted(board.epoch, "epoch_changed")
+                board.include(topic)
                 self._book.on_wire(topic)
-        for topic in board.topics.values():
-            if topic.placed:
-                board.include(topic, 0)
+            elif topic.placed:
+                board.include(topic)
         for sink in board.stars:
             sink.pending.discard(board)
             sink.changed()
+
+    def _stay(self, ask: Ask, message: ErrorReply) -> None:
+        """An unsubscribe was refused. What was not subscribed is as good as unsubscribed; the rest is asked again."""
+        if not message.retryable:
+            return
+        for topic in ask.topics.values():
+            ask.board.moving.pop(topic, None)
+            topic.set_wire(Wire.ON)
+            self._book.touch(topic)
+        ask.topics.clear()
+        if ask.star:
+            ask.board.star, ask.star = Wire.ON, False
+        self.put_off = True
 
     def _put_off(self, ask: Ask, topics: list[Topic], *, star: bool) -> None:
         if star:
@@ -171,6 +196,8 @@ class Asking:
             for sink in [*topic.named] if not star else ():
                 self._book.drop(sink, topic)
                 symbols.setdefault(sink, []).append(topic.key.symbol)
+            for sink in [*topic.live, *topic.behind, *topic.parked] if not star else ():
+                self._book.drop(sink, topic)  # it has every symbol that there is: this one there is not
         for sink, refused in symbols.items():
             named = tuple(refused) if message.symbols else ()
             self._book.refuse(sink, SubscriptionError(message.code, message.message, named))

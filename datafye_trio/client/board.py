@@ -7,6 +7,7 @@ one place of the stream. Requests hold one channel, as `resume` needs it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -21,7 +22,7 @@ __all__ = ["Ask", "Board", "BoardKey", "RequestBudget"]
 
 _ALL: Final = "*"
 _OVERHEAD: Final = 1_024
-"""Bytes of a request beside its symbols."""
+"""Bytes of a request beside its symbols and the texts that the server chose."""
 _SEQ_DIGITS: Final = 20
 
 
@@ -60,7 +61,7 @@ class Ask:
     leave: bool = False
     resume: dict[str, int] | None = None
     epoch: str = ""
-    keep: tuple[str, ...] = ()
+    keep: frozenset[str] = frozenset()
 
     def request(self, number: int) -> Request:
         """As the wire has it; `number` is its id."""
@@ -68,7 +69,7 @@ class Ask:
         symbols = (_ALL,) if self.star else tuple(self.topics)
         shared = (symbols, (key.channel,), number, key.dataset, None, key.frequency, key.running or None)
         if self.leave:
-            return Unsubscribe(*shared, except_=self.keep or None)
+            return Unsubscribe(*shared, except_=tuple(self.keep) or None)
         return Subscribe(
             *shared,
             snapshot=self.board.snapshots,
@@ -78,18 +79,21 @@ class Ask:
 
 @attrs.define(eq=False)
 class Board:
-    """See the module. `star` is where the request for every symbol stands, `stars` are those that want it."""
+    """See the module. `star` is where the request for every symbol stands.
+
+    `stars` are those that want every symbol, each with the symbols that it does not want after all.
+    """
 
     key: BoardKey
     asset_class: AssetClass
     epoch: str = ""
     topics: dict[str, Topic] = attrs.Factory(dict)
-    stars: dict[Sink, None] = attrs.Factory(dict)
+    stars: dict[Sink, set[str]] = attrs.Factory(dict)
     star: Wire = Wire.OFF
     star_joined: bool = False
     """Whether `*` was answered before: then it is resumed, not begun."""
-    moving: dict[Topic, None] = attrs.Factory(dict)
-    """Topics with a request under way."""
+    moving: dict[Topic, Ask] = attrs.Factory(dict)
+    """Topics with a request under way, and the request."""
     changed: dict[Topic, None] = attrs.Factory(dict)
     """Topics whose place on the wire may not be what is wanted."""
 
@@ -112,17 +116,26 @@ class Board:
             topic = self.topics[symbol] = Topic(key)
         return topic
 
-    def include(self, topic: Topic, position: int) -> None:
-        """A topic that `*` brings: join those who want every symbol and do not have it yet, from `position` on."""
-        if not topic.placed:
-            topic.started(self.epoch, position)
-        for sink in self.stars:
-            if topic not in sink.topics:
-                sink.topics[topic] = None
-                if sink.paused:
-                    topic.park_at(sink, topic.next - 1)
-                else:
-                    topic.join(sink)
+    def include(self, topic: Topic, after: int | None = None) -> None:
+        """Give a topic to those who want every symbol and lack it: after a `seq`, or what comes from now on."""
+        for sink, unwanted in self.stars.items():
+            if topic in sink.topics or topic.key.symbol in unwanted:
+                continue
+            sink.topics[topic] = None
+            if sink.paused:
+                topic.parked[sink] = topic.next - 1 if after is None else after
+            elif after is None:
+                topic.join(sink)
+            else:
+                topic.join_from(sink, after)
+        self.changed[topic] = None
+
+    def found(self, topic: Topic) -> None:
+        """A message of a topic has come that `*` brings, and that was not known: all of it is ours."""
+        if (ask := self.moving.pop(topic, None)) is not None:
+            del ask.topics[topic.key.symbol]  # it was asked for by name, too; that answer brings nothing new
+        topic.started(self.epoch, 0)
+        self.include(topic, 0)
 
     def forget(self, topic: Topic) -> None:
         """Drop a topic that nobody is subscribed to any more."""
@@ -147,63 +160,63 @@ class Board:
         wanted = self._star_wanted()
         if self.star is Wire.ON and not wanted:
             if not self.moving:
-                yield self._leave_star()
+                yield self._leave_star(budget)
             return
         changed = [topic for topic in self.changed if topic.wire in (Wire.OFF, Wire.ON)]
         self.changed = {topic: None for topic in self.changed if topic.wire not in (Wire.OFF, Wire.ON)}
         leaving = [topic for topic in changed if topic.wire is Wire.ON and (topic.resync or not topic.wanted)]
         joining = [topic for topic in changed if topic.wire is Wire.OFF and topic.wanted]
         yield from self._move(leaving, budget, leave=True)
-        fresh = [topic for topic in joining if not topic.placed]
         known = [topic for topic in joining if topic.placed]
-        if wanted and self.star is Wire.OFF:
-            alone = not (leaving or self.moving) and len({topic.epoch for topic in known}) <= 1
-            if self.star_joined and not fresh and alone and self._fits(known, budget):
-                yield self._join_star({topic.key.symbol: topic.resume_from for topic in known}, known)
+        if wanted and self.star is Wire.OFF and not (leaving or self.moving):
+            # By name first what `*` cannot do in the same request: a symbol that may be refused, a second epoch.
+            resumable = self.star_joined and len({topic.epoch for topic in known}) <= 1 and self._fits(known, budget)
+            if len(known) == len(joining) and (resumable or not known):
+                yield self._join_star(known)
                 return
-            if not self.star_joined and not known and alone:
-                yield self._join_star(None, fresh)
-                return
-            if not self.star_joined:
-                self.changed |= dict.fromkeys(fresh)  # these come with `*`, once it is its turn
-                fresh = []
-        yield from self._move(fresh, budget)
+        yield from self._move([topic for topic in joining if not topic.placed], budget)
         yield from self._move(known, budget, resume=True)
 
     def _star_wanted(self) -> bool:
         return any(not sink.paused for sink in self.stars)
 
+    def _room(self, topics: Iterable[Topic], budget: RequestBudget) -> int:
+        """The bytes that a request about these has for symbols."""
+        epochs = {self.epoch, *(topic.epoch for topic in topics)}
+        return budget.bytes - _OVERHEAD - len(json.dumps(self.key.dataset)) - max(map(len, map(json.dumps, epochs)))
+
     def _fits(self, topics: Sequence[Topic], budget: RequestBudget) -> bool:
-        return sum(_size(topic, resume=True) for topic in topics) <= budget.bytes - _OVERHEAD
+        return sum(_size(topic, resume=True) for topic in topics) <= self._room(topics, budget)
 
     def _move(
         self, topics: Sequence[Topic], budget: RequestBudget, *, leave: bool = False, resume: bool = False
     ) -> Iterator[Ask]:
-        for part in _parts(topics, budget, resume=resume):
-            for topic in part:
-                topic.set_wire(Wire.LEAVING if leave else Wire.JOINING)
-                self.moving[topic] = None
-            places = {topic.key.symbol: topic.resume_from for topic in part} if resume else None
-            yield Ask(
-                self, {topic.key.symbol: topic for topic in part}, leave=leave, resume=places, epoch=self._epoch(part)
-            )
+        room = attrs.evolve(budget, bytes=self._room(topics, budget))
+        for part in _parts(topics, room, resume=resume):
+            ask = Ask(self, {topic.key.symbol: topic for topic in part}, leave=leave)
+            yield self._begin(ask, resume=resume)
 
-    def _join_star(self, resume: dict[str, int] | None, topics: Sequence[Topic]) -> Ask:
+    def _join_star(self, topics: Sequence[Topic]) -> Ask:
         self.star = Wire.JOINING
-        for topic in topics:
-            topic.set_wire(Wire.JOINING)
-            self.moving[topic] = None
-        return Ask(
-            self, {topic.key.symbol: topic for topic in topics}, star=True, resume=resume, epoch=self._epoch(topics)
-        )
+        ask = Ask(self, {topic.key.symbol: topic for topic in topics}, star=True)
+        return self._begin(ask, resume=self.star_joined)
 
-    def _leave_star(self) -> Ask:
+    def _begin(self, ask: Ask, *, resume: bool) -> Ask:
+        if resume:
+            ask.resume = {symbol: topic.resume_from for symbol, topic in ask.topics.items()}
+            ask.epoch = next((topic.epoch for topic in ask.topics.values()), self.epoch)
+        for topic in ask.topics.values():
+            topic.set_wire(Wire.LEAVING if ask.leave else Wire.JOINING)
+            self.moving[topic] = ask
+        return ask
+
+    def _leave_star(self, budget: RequestBudget) -> Ask:
         self.star = Wire.LEAVING
-        keep = tuple(symbol for symbol, topic in self.topics.items() if topic.wire is Wire.ON and topic.wanted)
-        return Ask(self, {}, star=True, leave=True, keep=keep)
-
-    def _epoch(self, topics: Sequence[Topic]) -> str:
-        return next((topic.epoch for topic in topics if topic.placed), self.epoch)
+        kept = [topic for topic in self.topics.values() if topic.wire is Wire.ON and topic.wanted]
+        size = sum(_size(topic, resume=False) for topic in kept)
+        if size > self._room(kept, budget) or len(kept) > budget.symbols:
+            kept = []  # more than a request can name: they are joined again from where they stand
+        return Ask(self, {}, star=True, leave=True, keep=frozenset(topic.key.symbol for topic in kept))
 
 
 def _size(topic: Topic, *, resume: bool) -> int:
@@ -212,13 +225,13 @@ def _size(topic: Topic, *, resume: bool) -> int:
     return symbol + (symbol + _SEQ_DIGITS if resume else 0)
 
 
-def _parts(topics: Iterable[Topic], budget: RequestBudget, *, resume: bool) -> Iterator[list[Topic]]:
+def _parts(topics: Iterable[Topic], room: RequestBudget, *, resume: bool) -> Iterator[list[Topic]]:
     """As few requests as the limits allow. Those of one part are of one epoch, as `resume` needs it."""
     part: list[Topic] = []
     size = 0
     for topic in sorted(topics, key=lambda one: one.epoch) if resume else topics:
         more = _size(topic, resume=resume)
-        full = len(part) == budget.symbols or size + more > budget.bytes - _OVERHEAD
+        full = len(part) == room.symbols or size + more > room.bytes
         if part and (full or (resume and topic.epoch != part[-1].epoch)):
             yield part
             part, size = [], 0

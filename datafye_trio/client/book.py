@@ -11,8 +11,9 @@ from typing import Final, get_args
 
 from datafye_trio.client.board import Board, BoardKey, RequestBudget
 from datafye_trio.client.decoding import Intake
+from datafye_trio.client.ledger import LedgerEntry
 from datafye_trio.client.sink import Sink
-from datafye_trio.client.topic import LedgerEntry, Topic, Wire
+from datafye_trio.client.topic import Topic, Wire
 from datafye_trio.errors import FeedError, SubscriptionError
 from datafye_trio.model import AssetClass, Bar, Channel, Ema, GapReason, Halt, Quote, Resume, Sma, TopicKey, Trade
 from datafye_trio.protocol import Data, Gap
@@ -62,17 +63,21 @@ class Book:
                 self._attach_star(sink, board)
             else:
                 for symbol in symbols:
-                    self._attach_topic(sink, board.topic(symbol))
+                    self._attach_topic(sink, board, symbol)
         self.dirty = True
 
     def detach(self, sink: Sink, symbols: Iterable[str] | None = None) -> None:
-        """Unsubscribe a sink from these symbols, or from everything. Idempotent."""
+        """Unsubscribe a sink from these symbols (`*`: from every symbol), or from everything. Idempotent."""
         gone = None if symbols is None else set(symbols)
-        for topic in [topic for topic in sink.topics if gone is None or topic.key.symbol in gone]:
-            self.drop(sink, topic)
-        if gone is None:
+        if gone is None or ALL in gone:
             for board in list(sink.stars):
                 self.drop_star(sink, board)
+            for topic in list(sink.topics):
+                self.drop(sink, topic)
+        else:
+            for board in self.boards.values():
+                self._remove(sink, board, gone)
+        if gone is None:
             self.sinks.pop(sink, None)
             self.waiting.discard(sink)
 
@@ -90,9 +95,7 @@ class Book:
         board.star_joined = board.star_joined and bool(board.stars)
         sink.stars.pop(board, None)
         sink.pending.discard(board)
-        for topic in [
-            topic for topic in sink.topics if topic.key.symbol in board.topics and self.board(topic) is board
-        ]:
+        for topic in [topic for topic in sink.topics if self.board(topic) is board]:
             self.drop(sink, topic)
         self.dirty = True
 
@@ -107,11 +110,6 @@ class Book:
     def unpause(self, sink: Sink) -> None:
         """A sink has room again: it goes on from its places."""
         sink.paused = False
-        for board in sink.stars:
-            for topic in list(board.topics.values()):
-                if topic not in sink.topics and topic.placed:  # it appeared meanwhile
-                    sink.topics[topic] = None
-                    topic.park_at(sink, 0)
         for topic in list(sink.topics):
             if sink.paused:
                 break  # full again; the rest is still parked
@@ -159,6 +157,8 @@ class Book:
         """The server sends a topic: its messages find it, and who waited for it knows."""
         self._intake.routes[self._intake.route(topic.key)] = topic
         for sink in [*topic.live, *topic.behind, *topic.parked]:
+            if sink.paused:
+                topic.park(sink)
             if topic in sink.pending:
                 sink.pending.discard(topic)
                 sink.changed()
@@ -201,7 +201,7 @@ class Book:
         topic = board.topics.get(symbol)
         if (topic is None or not topic.placed) and board.star is Wire.ON:
             topic = board.topic(symbol)
-            board.include(topic, 0)
+            board.found(topic)
             self.on_wire(topic)
         return topic
 
@@ -213,21 +213,35 @@ class Book:
         return next((topic for topic in topics if data.seq == topic.wire_next), topics[0] if topics else None)
 
     def _attach_star(self, sink: Sink, board: Board) -> None:
-        board.stars[sink] = sink.stars[board] = None
-        if board.star is not Wire.ON:
+        board.stars[sink], sink.stars[board] = set(), None
+        if board.star is Wire.ON:
+            board.star_joined = True  # it may have been left by the last one in this very moment
+        else:
             sink.pending.add(board)
-        if board.star is Wire.ON or board.star_joined:
+        if board.star_joined:
+            # What others do not want of `*` may have been taken out of it.
+            for symbol in {symbol for unwanted in board.stars.values() for symbol in unwanted}:
+                board.include(board.topic(symbol))
             for topic in board.topics.values():
                 if topic.placed:
-                    board.include(topic, 0)
+                    board.include(topic)
 
-    def _attach_topic(self, sink: Sink, topic: Topic) -> None:
+    def _attach_topic(self, sink: Sink, board: Board, symbol: str) -> None:
+        topic = board.topic(symbol)
+        board.stars.get(sink, set()).discard(symbol)
         if topic in sink.topics:
             return
         sink.topics[topic] = topic.named[sink] = None
         topic.join(sink)
         if sink.paused:
             topic.park(sink)
-        if topic.wire is not Wire.ON:
+        if topic.wire is not Wire.ON and sink not in topic.parked:
             sink.pending.add(topic)
         self.touch(topic)
+
+    def _remove(self, sink: Sink, board: Board, symbols: Iterable[str]) -> None:
+        if (unwanted := board.stars.get(sink)) is not None:
+            unwanted.update(symbols)
+        for symbol in symbols:
+            if (topic := board.topics.get(symbol)) is not None and topic in sink.topics:
+                self.drop(sink, topic)

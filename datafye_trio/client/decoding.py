@@ -92,7 +92,7 @@ class TypedIntake:
                 continue
             kind = found.__class__
             topic = find((kind, found.symbol, found.envelope_dataset)) if kind in _TICKS else find(_route_of(found))
-            if topic is not None and found.envelope_seq == topic.fast and not found.envelope_conflated:
+            if topic is not None and found.envelope_seq == topic.fast:
                 event = make(found)
                 if event is not None:
                     topic.hand_out(event)
@@ -149,7 +149,7 @@ class RawIntake:
             # TypeError: no object, or something in the place of a text that cannot be looked up.
             except (KeyError, TypeError, ValueError, AttributeError, msgspec.DecodeError, RecursionError):
                 topic, fields = None, None
-            if topic is not None and seq == topic.fast and seq.__class__ is int and "conflated" not in fields:
+            if topic is not None and seq == topic.fast and seq.__class__ is int:
                 topic.hand_out(fields)
                 continue
             data = self._decoder.decode(payload)

@@ -17,7 +17,7 @@ from datafye_trio.client.hub import Hub, closed
 from datafye_trio.client.options import SubscribeOptions, make_wish
 from datafye_trio.client.states import StateChange, StateWatch
 from datafye_trio.client.subscription import Subscription
-from datafye_trio.client.topic import LedgerEntry
+from datafye_trio.client.ledger import LedgerEntry
 from datafye_trio.client.urls import default_url, normal_url
 from datafye_trio.errors import leaves_of
 from datafye_trio.model import FeedItem, Frequency, Gap, Live, TopicKey

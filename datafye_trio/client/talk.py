@@ -121,7 +121,7 @@ class Talk:
             if data.snapshot:
                 topic.snapshot(data.seq, item)
             else:
-                topic.message(data.seq, data.conflated or 0, item)
+                topic.message(data.seq, item)
             if topic.resync:
                 self.book.touch(topic)
 

@@ -9,14 +9,15 @@ way back it is `behind`: the server is asked to send again from there, and what 
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 
+from datafye_trio.client.ledger import LedgerEntry
 from datafye_trio.client.sink import Sink
 from datafye_trio.model import Channel, Gap, GapReason, TopicKey
 
-__all__ = ["LedgerEntry", "Place", "Topic", "Wire"]
+__all__ = ["Topic", "Wire"]
 
 
 class Wire(Enum):
@@ -26,38 +27,6 @@ class Wire(Enum):
     JOINING = auto()
     ON = auto()
     LEAVING = auto()
-
-
-class Place(NamedTuple):
-    """The last `seq` that a subscription has, or knows to be lost."""
-
-    epoch: str
-    seq: int
-
-
-@attrs.frozen
-class LedgerEntry:
-    """The account of one topic: within `epoch`, `last - begin == received + missing`, always.
-
-    Attributes:
-        topic: whose account.
-        epoch: the life of the numbering that the numbers below are of.
-        begin: the `seq` before the first message that was due to us.
-        last: the `seq` of the newest message that was received or is known to be lost; None before the first position.
-        received: messages received, each counted once.
-        missing: messages lost, all of them told as a `Gap`.
-        restarts: how often the numbering began anew, or became unknown, each time told as a `Gap` of unknown size.
-        repeated: messages that the server sent twice, and that were dropped.
-    """
-
-    topic: TopicKey
-    epoch: str
-    begin: int
-    last: int | None
-    received: int
-    missing: int
-    restarts: int
-    repeated: int
 
 
 @attrs.define(eq=False)
@@ -80,8 +49,10 @@ class Topic:
     """What comes is not to be used: the topic is to be left, and joined again from `resume_from`."""
     live: list[Sink] = attrs.Factory(list)
     """Replaced, never changed in place: a delivery may be walking over it."""
-    behind: dict[Sink, Place] = attrs.Factory(dict)
-    parked: dict[Sink, Place] = attrs.Factory(dict)
+    behind: dict[Sink, int] = attrs.Factory(dict)
+    """Each with its place: the last `seq` that it has, or knows to be lost."""
+    parked: dict[Sink, int | None] = attrs.Factory(dict)
+    """Likewise; None where the place is of a numbering that is gone."""
     named: dict[Sink, None] = attrs.Factory(dict)
     """Those that asked for this very symbol, and not for `*`."""
     latest: Any = None
@@ -104,7 +75,7 @@ class Topic:
     @property
     def resume_from(self) -> int:
         """The `seq` after which the server is to send again."""
-        places = [place.seq for place in self.behind.values()]
+        places = self.behind.values()
         return min([*places, self.next - 1] if self.live or not places else places)
 
     def join(self, sink: Sink) -> None:
@@ -114,15 +85,12 @@ class Topic:
         if self.latest is not None and self._shows(sink):
             sink.put(self.key, self.epoch, 0, self.latest)
 
-    def join_from(self, sink: Sink, place: Place) -> None:
+    def join_from(self, sink: Sink, place: int | None) -> None:
         """A subscription reads it, from after a place of its own on."""
-        if place.epoch != self.epoch:
-            if sink.put_gap(Gap(self.key, self.epoch, None, None, "epoch_changed")):
-                self.live = [*self.live, sink]
-            else:
-                self.parked[sink] = place
-                sink.full()
-        elif place.seq >= self.next - 1:
+        if place is None and not sink.put_gap(Gap(self.key, self.epoch, None, None, "epoch_changed")):
+            self.parked[sink] = None
+            sink.full()
+        elif place is None or place >= self.next - 1:
             self.live = [*self.live, sink]
         else:
             self.behind[sink] = place
@@ -137,19 +105,18 @@ class Topic:
         self.refresh()
 
     def park(self, sink: Sink) -> None:
-        """A subscription is full: it keeps its place, and reads no further."""
+        """A subscription is full: it keeps its place, and reads no further.
+
+        Before the first position there is no place to keep: it waits for that one, which a full buffer does not hinder.
+        """
         if sink in self.behind:
             self.parked[sink] = self.behind.pop(sink)
-        elif any(one is sink for one in self.live):
+        elif self.placed and any(one is sink for one in self.live):
             self.live = [one for one in self.live if one is not sink]
-            self.parked[sink] = Place(self.epoch, self.next - 1)
+            self.parked[sink] = self.next - 1
         if not self.wanted and self.wire is Wire.ON:
             self.resync = True  # what comes now is kept for nobody
         self.refresh()
-
-    def park_at(self, sink: Sink, seq: int) -> None:
-        """A subscription that does not read now begins after `seq`."""
-        self.parked[sink] = Place(self.epoch, seq)
 
     # What comes.
 
@@ -168,12 +135,11 @@ class Topic:
         """Joined for the first time: what comes after `position` is ours."""
         self.epoch, self.placed, self.adopt, self.resync = epoch, True, False, False
         self.begin, self.next, self.wire_next = position, position + 1, position + 1
-        self.parked = dict.fromkeys(self.parked, Place(epoch, position))
         self.set_wire(Wire.ON)
 
     def rejoined(self, position: int) -> None:
         """Joined again: the server sends what comes after `position`."""
-        self.wire_next = position + 1
+        self.wire_next, self.adopt = position + 1, False
         # A subscription that came back meanwhile may lack what was before.
         self.resync = self.wanted and self.resume_from < position
         self.set_wire(Wire.ON)
@@ -183,44 +149,34 @@ class Topic:
         gap = Gap(self.key, epoch, None, None, reason)
         for sink in [*self.live, *self.behind]:
             if not sink.put_gap(gap):
-                sink.full()  # and is parked at its place of the old epoch
+                sink.full()  # and is parked, to be told later
         self.live = [*self.live, *self.behind]
         self.behind.clear()
+        self.parked = dict.fromkeys(self.parked)
         self.epoch, self.placed, self.adopt, self.resync, self.latest = epoch, True, True, False, None
         self.begin, self.next, self.wire_next, self._tried = 0, 1, 1, 0
         self.received = self.missing = 0
         self.restarts += 1
         self.refresh()
 
-    def message(self, seq: int, conflated: int, item: Any) -> None:
-        """A message with a number, where `synced` or the number says that it is not the next one.
-
-        Delivered, dropped since it is a repeat, or the sign of a hole.
-        """
-        if self.adopt:
-            self.begin, self.next, self.wire_next, self.adopt = seq - 1, seq, seq, False
+    def message(self, seq: int, item: Any) -> None:
+        """A message that does not go the fast way: delivered, dropped since it is a repeat, or the sign of a hole."""
+        self._stands_before(seq)
         if self.resync or self.wire is not Wire.ON:
             return
-        first = seq - conflated
         if not self.wanted:
             self.resync = True
         elif seq < self.wire_next:
             self.repeated += 1
-        elif first <= self.wire_next or self._tried == self.wire_next:
-            if first > self.wire_next:
-                self.lose(first - 1, "unexplained")
+        elif not self._skipped(seq):
             self.wire_next = seq + 1
             self._hand_out(seq, item)
-        else:
-            # Most likely a mistake of the server's, which may still have what it skipped: ask once, then believe it.
-            self._tried, self.resync = self.wire_next, True
         self.refresh()
 
     def snapshot(self, seq: int, item: Any) -> None:
         """The newest message, sent once more: it counts neither as sent nor as received."""
-        if self.adopt:
-            self.begin, self.next, self.wire_next, self.adopt = seq, seq + 1, seq + 1, False
-            self.refresh()
+        self._stands_before(seq + 1)
+        self.refresh()
         if self.resync or self.wire is not Wire.ON or seq + 1 != self.next:
             return
         self.latest = item
@@ -230,11 +186,10 @@ class Topic:
 
     def lost(self, first: int, last: int, reason: GapReason) -> None:
         """The server says that these never come on this connection."""
-        if self.resync or self.wire is not Wire.ON or last < self.wire_next:
+        self._stands_before(first)
+        if self.resync or self.wire is not Wire.ON or last < self.wire_next or self._skipped(first):
             return
-        if first > self.wire_next:
-            self.lose(first - 1, "unexplained")
-        between = [place.seq for place in self.behind.values() if self.wire_next <= place.seq < last]
+        between = [place for place in self.behind.values() if self.wire_next <= place < last]
         if self.live and self.wire_next < self.next <= last:
             between.append(self.next - 1)
         if between and reason == "expired":
@@ -249,9 +204,9 @@ class Topic:
         """What readers do not have up to `last` never comes: each is told exactly what it lacks."""
         self.wire_next = last + 1
         for sink, place in list(self.behind.items()):
-            if place.seq < last:
-                if sink.put_gap(Gap(self.key, place.epoch, place.seq + 1, last, reason)):
-                    self.behind[sink] = place._replace(seq=last)
+            if place < last:
+                if sink.put_gap(Gap(self.key, self.epoch, place + 1, last, reason)):
+                    self.behind[sink] = last
                 else:
                     sink.full()
         if last >= self.next:
@@ -259,9 +214,9 @@ class Topic:
             for sink in self.live:
                 if not sink.put_gap(gap):
                     sink.full()
-            if self.live or self.behind:
+            if self.wanted:
                 self.missing += gap.size
-                self.next = last + 1
+                self.next, self.latest = last + 1, None
         self._catch_up()
 
     def set_wire(self, wire: Wire) -> None:
@@ -285,18 +240,36 @@ class Topic:
         """Whether a subscription gets the newest message when it is joined: a quote stands until the next one."""
         return sink.snapshots and self.key.channel is Channel.QUOTES
 
+    def _stands_before(self, seq: int) -> None:
+        """After a new beginning, the first number that comes tells where the numbering stands."""
+        if self.adopt:
+            self.begin, self.next, self.wire_next, self.adopt = seq - 1, seq, seq, False
+
+    def _skipped(self, seq: int) -> bool:
+        """Whether the server has skipped numbers before `seq`, and is to be asked for them.
+
+        Most likely it is a mistake of the server's, which may still have them: it is asked once, then believed.
+        """
+        if seq <= self.wire_next:
+            return False
+        if self._tried == self.wire_next:
+            self.lose(seq - 1, "unexplained")
+            return False
+        self._tried, self.resync = self.wire_next, True
+        return True
+
     def _hand_out(self, seq: int, item: Any) -> None:
         for sink, place in list(self.behind.items()):
-            if place.seq < seq:
-                if sink.put(self.key, place.epoch, seq, item):
-                    self.behind[sink] = place._replace(seq=seq)
+            if place < seq:
+                if sink.put(self.key, self.epoch, seq, item):
+                    self.behind[sink] = seq
                 else:
                     sink.full()
         if seq >= self.next:
             for sink in self.live:
                 if not sink.put(self.key, self.epoch, seq, item):
                     sink.full()
-            if self.live or self.behind:
+            if self.wanted:
                 self.next, self.latest = seq + 1, item
                 self.received += 1
         self._catch_up()
@@ -304,6 +277,6 @@ class Topic:
     def _catch_up(self) -> None:
         """Those that have all that anybody has are live again."""
         for sink, place in list(self.behind.items()):
-            if place.seq >= self.next - 1:
+            if place >= self.next - 1:
                 del self.behind[sink]
                 self.live = [*self.live, sink]
