@@ -181,7 +181,9 @@ class ClientSocket:
 
     @property
     def _over(self) -> bool:
-        return self._left is not None or self._lane.inbox.ended or self._reader.ended.is_set()
+        """Whether nothing can be sent any more; what has come may still be there to be received."""
+        ended = self._lane.inbox.ended or self._reader.ended.is_set()
+        return ended or self._left is not None or self._websocket.closed is not None
 
     async def _receive_slow(self) -> str | bytes:
         """The message that stands next in the slow lane, or the end, of which trio-websocket may not know."""

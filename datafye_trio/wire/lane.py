@@ -33,7 +33,7 @@ _LOST: Final = 1006
 
 
 class ClientLane(trio.abc.Stream):
-    """Wraps a transport on which nothing was said yet."""
+    """Wraps a transport on which nothing was said yet. trio-websocket's task reads; any task may write."""
 
     def __init__(self, stream: trio.abc.Stream, message_bytes: int) -> None:
         self.inbox = Inbox(_INBOX_BYTES)
@@ -76,6 +76,7 @@ class ClientLane(trio.abc.Stream):
     def attach(self, websocket: WebSocketConnection) -> None:
         """The handshake is done: from now on it is asked what it thinks of what it was given."""
         self._websocket = websocket
+        self.head = b""
         if websocket.closed is not None:
             self.finish()
 

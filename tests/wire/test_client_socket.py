@@ -29,6 +29,12 @@ async def test_single_messages_and_batches_can_be_mixed(autojump_clock: MockCloc
         assert await socket.receive_many() == [b"2", b"3"]
 
 
+async def test_ten_thousand_frames_at_once(autojump_clock: MockClock) -> None:
+    async with connected() as (socket, peer), trio.open_nursery() as nursery:
+        nursery.start_soon(peer.stream.send_all, b"".join(text(f"{n}") for n in range(10_000)) + close_frame(1001, ""))
+        assert (await drained(socket))[0] == [b"%d" % n for n in range(10_000)]
+
+
 @pytest.mark.parametrize("split", [None, 1, 7])
 async def test_frames_may_stand_right_behind_the_handshake(autojump_clock: MockClock, split: int | None) -> None:
     sent = text("1") + fragment(1, "ä".encode()[:1]) + fragment(0, "ä".encode()[1:], fin=True) + text("2")

@@ -86,6 +86,17 @@ async def test_a_frame_that_is_not_allowed(autojump_clock: MockClock, reason: st
     assert reason in why
 
 
+@pytest.mark.parametrize(("bad", "code"), [(b"\x83\x01x", 1002), (fragment(1, b"\xff"), 1007)])
+async def test_the_server_is_told_what_was_wrong(autojump_clock: MockClock, bad: bytes, code: int) -> None:
+    """trio-websocket would only drop the connection."""
+    async with connected(bad) as (socket, peer):
+        await drained(socket)
+    opcode, payload = await peer.frame()
+    assert (opcode, struct.unpack("!H", payload[:2])[0]) == (Opcode.CLOSE, code)
+    assert payload[2:].startswith(b"what the server sent is wrong: ")
+    assert await peer.frame() == (-1, b"")
+
+
 async def test_text_in_fragments_must_be_utf_8(autojump_clock: MockClock) -> None:
     """Of a first fragment nobody waits for: the end is told all the same."""
     found, code, why = await ended_by(text("1") + fragment(1, b"\xff"))
