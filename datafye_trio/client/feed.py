@@ -14,14 +14,15 @@ from datafye_trio.client.config import FeedConfig
 from datafye_trio.client.decoding import Intake, RawIntake, TypedIntake
 from datafye_trio.client.history import History, HistoryOptions, Moment, make_query
 from datafye_trio.client.hub import Hub, closed
+from datafye_trio.client.ledger import LedgerEntry
 from datafye_trio.client.options import SubscribeOptions, make_wish
 from datafye_trio.client.states import StateChange, StateWatch
 from datafye_trio.client.subscription import Subscription
-from datafye_trio.client.ledger import LedgerEntry
 from datafye_trio.client.urls import default_url, normal_url
 from datafye_trio.errors import leaves_of
 from datafye_trio.model import FeedItem, Frequency, Gap, Live, TopicKey
 from datafye_trio.protocol import Connected
+from datafye_trio.wire.client import open_client
 
 __all__ = ["Feed", "RawItem", "open_feed", "open_raw_feed"]
 
@@ -90,7 +91,6 @@ class Feed(Generic[T]):
         """Exponential moving averages over the closes of bars. As `subscribe`."""
         return self.subscribe("ema", symbols, frequency=frequency, **options)
 
-    @property
     def history(
         self,
         symbols: str | Sequence[str],
@@ -112,6 +112,7 @@ class Feed(Generic[T]):
         """
         return History(self._hub, make_query(symbols, start, end, options))
 
+    @property
     def state(self) -> StateChange:
         """What the feed is doing."""
         return self._hub.states.current
@@ -152,18 +153,19 @@ class _Opening(AbstractAsyncContextManager[Feed[T]]):
     def __init__(self, url: str | None, config: FeedConfig | None, intake: Intake) -> None:
         self._url = default_url(os.environ) if url is None else normal_url(url)
         self._config = config if config is not None else FeedConfig()
-        self._config.client_options()
+        open_client(self._url, self._config.client_options())  # refuses here what it could not use
         self._intake = intake
-        self._manager = trio.open_nursery()
+        self._manager: AbstractAsyncContextManager[trio.Nursery]
         self._hub: Hub | None = None
         self._nursery: trio.Nursery | None = None
 
     async def __aenter__(self) -> Feed[T]:
         self._hub = Hub(self._url, self._config, self._intake)
+        self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
+        self._hub.nursery = self._nursery
         self._nursery.start_soon(self._hub.run)
         return Feed(self._hub)
-        self._hub.nursery = self._nursery
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
