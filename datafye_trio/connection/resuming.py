@@ -31,8 +31,8 @@ __all__ = ["Resuming", "ResumePoint", "find_point"]
 _EXPIRED: Final = "expired"
 _EPOCH_CHANGED: Final = "epoch_changed"
 _MOST: Final = CHUNK_BYTES * 3 // 2
-"""Bytes that may wait with a chunk of the past. Less than for stored data, since here their age counts: a client that
-takes 30 KiB a second keeps within the 5 s, one that takes four chunks in that time would not be caught up by four."""
+"""Bytes that may wait together with a chunk of the past. Less than of stored data, since here their age counts: so a
+client that takes 30 KiB a second keeps within the 5 s."""
 
 
 @attrs.frozen
@@ -164,13 +164,12 @@ class Resuming:
         if past.epoch != topic.board.epoch or past.after > topic.seq:
             self._tell(topic, _EPOCH_CHANGED, None, load)
             return True
-        if past.delivery is not None:
+        if past.delivery is not None and topic.latest is not None:
             # Of a past, `latest` wants the newest message; a ring that has forgotten the others is no loss to it.
-            assert topic.latest is not None  # noqa: S101 -- for the type checker: it is past `after`, which is from 0
             self._subscriber.latest.offer(topic, topic.latest, topic.seq - past.after, past.delivery)
             return True
         frames = topic.ring.after(past.after, load.messages_left(), load.bytes_left())
-        if frames is None:
+        if not frames:  # gone, or never here: a feed that is passed on may skip numbers
             self._tell(topic, _EXPIRED, (past.after + 1, topic.seq), load)
             return True
         if not load.take(topic, past.after + 1, frames):

@@ -117,6 +117,26 @@ async def test_topics_that_add_no_bytes_are_bounded_by_number(returning: Returni
     assert not returning.behind
 
 
+@pytest.mark.parametrize("delivery", [None, Delivery()])
+async def test_a_topic_of_which_only_the_number_is_known(returning: Returning, delivery: Delivery | None) -> None:
+    returning.rig.quotes.topic("A").seq = 5  # as of a feed that is passed on, and was joined midway
+    returning.resume("A", after=3, delivery=delivery)
+    [chunk] = returning.chunks()
+    [gap] = unframed(chunk.data, "json")
+    assert (gap["reason"], gap["from"], gap["to"], returning.behind) == ("expired", 4, 5, {})
+
+
+async def test_numbers_that_were_skipped_at_the_head_are_a_gap_after_what_there_is(returning: Returning) -> None:
+    await halts(returning.rig, "A", 3)
+    returning.rig.quotes.topic("A").seq = 5
+    returning.resume("A", after=1)
+    await wait_all_tasks_blocked()
+    data, told = returning.chunks()
+    assert [m["seq"] for m in unframed(data.data, "json")] == [2, 3]
+    gap, snapshot = unframed(told.data, "json")
+    assert (gap["from"], gap["to"], snapshot["seq"], returning.behind) == (4, 5, 5, {})
+
+
 async def test_what_is_conflated_does_not_overtake_a_gap(returning: Returning) -> None:
     returning.client.subscribe(returning.rig.quotes, "EARLIER", delivery=Delivery())
     await returning.rig.publish(quote("A"), quote("EARLIER"))
