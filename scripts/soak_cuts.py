@@ -36,7 +36,7 @@ class CutsSettings:
     symbols: int = 50
     each: int = 5
     outage: float = 3.0
-    ring_seconds: float = 1.0
+    ring_seconds: float = 1.5
 
     def server(self) -> ServerSettings:
         """The server's part: a ring that outlasts only the shorter outages."""
@@ -51,9 +51,9 @@ class CutsSettings:
 
     @property
     def most_bytes(self) -> int:
-        """Before the latest cut of a connection: six times the bytes between two cuts, since the mean is far below."""
+        """Before the latest cut of a connection: eight times the bytes between two; the mean is far below."""
         of_client = self.messages * min(1, self.each / self.symbols) * 180
-        return max(2_000, round(6 * of_client * self.clients / self.cuts))
+        return max(2_000, round(8 * of_client * self.clients / self.cuts))
 
 
 @attrs.frozen
