@@ -110,7 +110,7 @@ class open_client(AbstractAsyncContextManager[ClientSocket]):  # noqa: N801 -- r
     def _misunderstanding(self, lane: ClientLane) -> ConnectError:
         """The error where there is no answer, none in HTTP, or a 101 that is not sound."""
         who = self._route.target.netloc
-        if not lane.head or (lane.lost and lane.answer_cut):
+        if lane.lost and lane.answer_cut:
             return ConnectError(f"no whole answer from {who}: {lane.lost} (does it want wss://?)", kind="reset")
         if parse_answer(lane.head) is not None:
             text = f"{who} answered 101, but not as WebSocket asks for (RFC 6455 section 4.1)"

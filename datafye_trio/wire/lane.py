@@ -70,8 +70,8 @@ class ClientLane(trio.abc.Stream):
 
     @property
     def answer_cut(self) -> bool:
-        """Whether an HTTP answer has begun, and its head has not ended."""
-        return self.head.startswith(b"HTTP/") and _HEAD_END.search(self.head) is None
+        """Whether what has come may be the beginning of an HTTP head, and no more; also where nothing has."""
+        return self.head[:5] == b"HTTP/"[: len(self.head)] and _HEAD_END.search(self.head) is None
 
     def attach(self, websocket: WebSocketConnection) -> None:
         """The handshake is done: from now on it is asked what it thinks of what it was given."""
