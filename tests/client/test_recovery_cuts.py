@@ -5,7 +5,7 @@ The judge is the source's own log. `scripts/soak` does the same over real socket
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import attrs
@@ -15,7 +15,8 @@ from support import memory_server
 from trio.testing import MockClock
 
 from datafye_trio import Channel, RingLimits, Server, ServerConfig, open_server
-from datafye_trio.client import FeedConfig, Reconnect, open_feed
+from datafye_trio.client import FeedConfig, Reconnect, SubscribeOptions, open_feed
+from datafye_trio.client.buffers import Policy
 from datafye_trio.testing import (
     NumberedConfig,
     NumberedSource,
@@ -48,6 +49,9 @@ class Member:
     number: int
     upstream: Upstream
     channels: tuple[Channel, ...] = (Channel.TRADES,)
+    options: SubscribeOptions = attrs.Factory(lambda: SubscribeOptions(snapshot=False))
+    pause: float = 0.0
+    """Seconds for which the program does something else after each two hundred items."""
     proxy: Proxy | None = None
     subscribed: trio.Event = attrs.Factory(trio.Event)
     end: Mapping[Topic, int] | None = None
@@ -66,12 +70,15 @@ class Member:
         async with (
             open_proxy(self.upstream) as self.proxy,
             open_feed(URL, config) as feed,
-            feed.subscribe(self.channels, symbols, snapshot=False) as subscription,
+            feed.subscribe(self.channels, symbols, **self.options) as subscription,
         ):
             self.subscribed.set()
+            count = 0
             async for item in subscription:
                 self.oracle.take(item)
                 self.check()
+                if self.pause and not (count := count + 1) % 200:
+                    await trio.sleep(self.pause)
 
     async def open_stream(self) -> trio.abc.Stream:
         assert self.proxy is not None
@@ -90,19 +97,23 @@ class Member:
         return self.oracle.verdict(self.end, life=life)
 
 
-@pytest.mark.parametrize(
-    ("channels", "seed"), [((Channel.TRADES,), 1), ((Channel.TRADES,), 2), ((Channel.QUOTES, Channel.TRADES), 3)]
-)
-async def test_cuts_at_random_bytes_lose_nothing_in_silence(
-    autojump_clock: MockClock, channels: tuple[Channel, ...], seed: int
-) -> None:
-    source = NumberedSource(NumberedConfig(SYMBOLS, channels, MESSAGES, RATE, seed=seed))
+@attrs.frozen
+class Outcome:
+    """What became of a run: `due` are the messages that all clients together should have got."""
+
+    verdict: Verdict
+    due: int
+    cuts: int
+
+
+async def cut_and_judge(source: NumberedSource, seed: int, make: Callable[[int, Upstream], Member]) -> Outcome:
+    """Cut clients at random bytes while a source publishes, and judge what each got."""
     async with memory_server(ServerConfig(ring=RING), [source]) as server, trio.open_nursery() as nursery:
 
         async def upstream() -> trio.abc.Stream:
             return server.connect()
 
-        members = [Member(number, upstream, channels) for number in range(CLIENTS)]
+        members = [make(number, upstream) for number in range(CLIENTS)]
         proxies = []
         for member in members:
             nursery.start_soon(member.run)
@@ -119,12 +130,37 @@ async def test_cuts_at_random_bytes_lose_nothing_in_silence(
             proxy.plan = None
         verdict = Verdict.sum([await member.verdict(source.published) for member in members])
         nursery.cancel_scope.cancel()
-    assert verdict.sound, str(verdict)
-    assert sum(len(proxy.cuts) for proxy in proxies) >= CUTS
-    assert verdict.gaps > 0, "no outage was longer than the ring: gaps were not tried"
     due = sum(source.published[topic] for member in members for topic in member.topics)
-    assert verdict.received + verdict.covered == due
-    assert verdict.received > due / 4, "nearly nothing came: recovery was not tried"
+    return Outcome(verdict, due, sum(len(proxy.cuts) for proxy in proxies))
+
+
+@pytest.mark.parametrize(
+    ("channels", "seed"), [((Channel.TRADES,), 1), ((Channel.TRADES,), 2), ((Channel.QUOTES, Channel.TRADES), 3)]
+)
+async def test_cuts_at_random_bytes_lose_nothing_in_silence(
+    autojump_clock: MockClock, channels: tuple[Channel, ...], seed: int
+) -> None:
+    source = NumberedSource(NumberedConfig(SYMBOLS, channels, MESSAGES, RATE, seed=seed))
+    found = await cut_and_judge(source, seed, lambda number, upstream: Member(number, upstream, channels))
+    assert found.verdict.sound, str(found.verdict)
+    assert found.cuts >= CUTS
+    assert found.verdict.gaps > 0, "no outage was longer than the ring: gaps were not tried"
+    assert found.verdict.received + found.verdict.covered == found.due
+    assert found.verdict.received > found.due / 4, "nearly nothing came: recovery was not tried"
+
+
+@pytest.mark.parametrize(("policy", "seed"), [("wait", 4), ("drop_oldest", 5)])
+async def test_nor_where_the_program_is_slow_as_well(autojump_clock: MockClock, policy: Policy, seed: int) -> None:
+    """Its buffer is far too small: what it misses by that comes later, or is a gap, cuts or no cuts."""
+    source = NumberedSource(NumberedConfig(SYMBOLS, messages=MESSAGES // 2, rate=RATE, seed=seed))
+    options = SubscribeOptions(policy=policy, buffer=60)
+    found = await cut_and_judge(
+        source, seed, lambda number, upstream: Member(number, upstream, options=options, pause=2.5)
+    )
+    assert found.verdict.sound, str(found.verdict)
+    assert found.cuts >= CUTS / 4
+    assert found.verdict.received + found.verdict.covered == found.due
+    assert found.verdict.received > found.due / 10
 
 
 LIVES = 5
