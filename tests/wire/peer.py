@@ -43,7 +43,7 @@ class Peer:
         self.stream = stream
         self.buffer = bytearray()
 
-    async def accept(self, more: bytes = b"", *, split: int | None = None) -> None:
+    async def accept(self, more: bytes = b"", split: int | None = None) -> None:
         request = b""
         while not request.endswith(b"\r\n\r\n"):
             request += await self.stream.receive_some()
@@ -78,11 +78,7 @@ async def connected(
     options = ClientOptions(open_stream=transport, message_bytes=message_bytes)
     with trio.fail_after(3600):
         async with trio.open_nursery() as nursery:
-
-            async def accept() -> None:
-                await peer.accept(more, split=split)
-
-            nursery.start_soon(accept)
+            nursery.start_soon(peer.accept, more, split)
             async with open_client("ws://x/y", options) as socket:
                 yield socket, peer
 
