@@ -33,6 +33,7 @@ async def outcome(answer: bytes, size: int, *, eof: bool, signed: bool) -> str:
         except trio.BrokenResourceError:
             pass  # the client has left, as it may
 
+    found: str = "open"
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve)
         try:
@@ -45,10 +46,9 @@ async def outcome(answer: bytes, size: int, *, eof: bool, signed: bool) -> str:
                         pass
         except ConnectError as error:
             assert str(error)
-            return error.kind
-        finally:
-            nursery.cancel_scope.cancel()
-    return "open"
+            found = error.kind
+        nursery.cancel_scope.cancel()
+    return found
 
 
 def run(answer: bytes, size: int, eof: bool, signed: bool) -> str:
