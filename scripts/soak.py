@@ -1,4 +1,4 @@
-"""The long proof that nothing is lost: `scripts/soak cuts` and `scripts/soak restarts`.
+"""The long proof that nothing is lost: `scripts/soak cuts` (or just `scripts/soak`) and `scripts/soak restarts`.
 
 cuts: connections are cut at random bytes, in handshakes and frames too, while the source publishes on; some outages are
 longer than the server's ring reaches. restarts: the server is killed (SIGKILL) and started again under load.
@@ -26,7 +26,10 @@ _SHARE_IN_TIME = 0.99
 
 def main() -> int:
     """Run a scenario; 0: proved, 1: not, 130: interrupted."""
-    given = _parser().parse_args()
+    arguments = sys.argv[1:]
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments.insert(0, "cuts")
+    given = _parser().parse_args(arguments)
     logging.getLogger("datafye_trio").setLevel(logging.ERROR)  # a line for each disconnection helps nobody here
     return trio.run(_until_interrupted, partial(given.run, given))
 

@@ -17,7 +17,7 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import Final, TypeAlias
 
@@ -223,7 +223,8 @@ async def _pass_end(link: _Link, target: trio.abc.Stream) -> None:
 
 async def _close(stream: trio.abc.Stream, *, reset: bool) -> None:
     if reset and isinstance(stream, trio.SocketStream):
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        with suppress(OSError):  # some systems refuse it once the peer is gone
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
         if reset:
             await trio.aclose_forcefully(stream)
