@@ -14,7 +14,7 @@ import msgspec
 from datafye_trio.client.topic import Topic
 from datafye_trio.model import Bar, Channel, Ema, Quote, Sma, TopicKey, Trade
 from datafye_trio.protocol import TimestampUnit
-from datafye_trio.protocol.data_decoder import RECORDS, DataDecoder
+from datafye_trio.protocol.data_decoder import RECORDS, UNDECODABLE, DataDecoder, decode_record
 from datafye_trio.protocol.messages import EVENT_TYPES, Data
 
 __all__ = ["Intake", "Payload", "RawIntake", "Route", "TypedIntake"]
@@ -65,10 +65,12 @@ class TypedIntake:
     def __init__(self) -> None:
         self.routes: dict[Route, Topic] = {}
         self._decoder = DataDecoder()
+        self._makers = self._decoder.makers()
 
     def begin(self, unit: TimestampUnit) -> None:
         """See `Intake`."""
         self._decoder = DataDecoder(unit)
+        self._makers = self._decoder.makers()
 
     def route(self, topic: TopicKey) -> Route:
         """See `Intake`."""
@@ -84,16 +86,17 @@ class TypedIntake:
         on_other: Callable[[Payload], None],
     ) -> None:
         """See `Intake`."""
-        read, make, find = self._decoder.read, self._decoder.event, self.routes.get
+        decode, makers, find = decode_record, self._makers, self.routes.get
         for payload in payloads:
-            found = read(payload)
-            if found is None:
+            try:
+                found = decode(payload)
+            except UNDECODABLE:
                 on_other(payload)
                 continue
             kind = found.__class__
             topic = find((kind, found.symbol, found.envelope_dataset)) if kind in _TICKS else find(_route_of(found))
             if topic is not None and found.envelope_seq == topic.fast:
-                event = make(found)
+                event = makers[kind](found)
                 if event is not None:
                     topic.hand_out(event)
                     continue
