@@ -8,7 +8,7 @@ and a `type`, and nothing else. Whatever a client asks beyond the requests of Da
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -55,12 +55,15 @@ class PlainConfig:
     Attributes:
         connected: a frame of this type, without a body, greets a client.
         subscribed: a frame of this type, without a body, answers a request.
+        refusals: symbols that are refused, and in which words: a request for one is answered with a `status` that is
+            no null, as Datafye's other clients get it, and nothing more comes.
         indicator_symbols: frames of indicators name their symbol, beyond what a REST record holds: without it nobody
             could subscribe to two on one connection.
     """
 
     connected: bool = False
     subscribed: bool = False
+    refusals: Mapping[str, str] = attrs.Factory(dict)
     indicator_symbols: bool = True
 
 
@@ -163,7 +166,9 @@ class PlainServer:
     async def close_all(self, code: int = 1001, reason: str = "") -> None:
         """Close every connection in good order."""
         for peer in self.peers.copy():
-            await peer.websocket.aclose(code, reason)
+            # trio-websocket never wakes who closes where its reader is cancelled first: the peer's task may end before.
+            with trio.move_on_after(2):
+                await peer.websocket.aclose(code, reason)
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
         try:
@@ -199,7 +204,11 @@ class PlainServer:
             return
         self.requests.append((peer.path, request))
         self.faults += _complaints(peer.path, request)
-        if peer.path == HISTORY:
+        symbols = request["symbols"] if peer.path != HISTORY else [request["symbol"]]
+        refused = [self._config.refusals[symbol] for symbol in symbols if symbol in self._config.refusals]
+        if refused:
+            await self._send(peer, {"type": "subscribed", "status": refused[0]})
+        elif peer.path == HISTORY:
             await self._play(peer, request)
         else:
             peer.request = request

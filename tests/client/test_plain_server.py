@@ -106,6 +106,17 @@ async def test_the_greeting_and_the_answer_are_a_choice(autojump_clock: trio.tes
         assert (await client.message()).keys() == {"type", *FIELDS["ema"]}
 
 
+async def test_a_symbol_may_be_refused(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_plain_server(PlainConfig(refusals={"NONE": "no such symbol"})) as server:
+        client = await connect(server, f"{BASE}/live/ticks")
+        answer = await client.ask(**request("trade", symbols=["AAPL", "NONE"]))
+        assert answer == {"type": "subscribed", "status": "no such symbol"}
+        await server.publish(EVENTS["trade"])
+        with trio.move_on_after(100) as silence:
+            await client.frame()
+        assert silence.cancelled_caught
+
+
 async def test_it_can_be_mute_and_close_and_break(autojump_clock: trio.testing.MockClock) -> None:
     async with open_plain_server() as server:
         client, other = await connect(server, f"{BASE}/live/ticks"), await connect(server, f"{BASE}/live/ticks")
