@@ -12,6 +12,7 @@ from itertools import count
 
 from datafye_trio.client.board import Ask, Board
 from datafye_trio.client.book import ALL, Book
+from datafye_trio.client.line import Line
 from datafye_trio.client.sink import Sink
 from datafye_trio.client.topic import Topic, Wire
 from datafye_trio.errors import SubscriptionError
@@ -30,9 +31,10 @@ class Asking:
         put_off: whether the server wants something to be asked again later; who waits for that takes it back.
     """
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Book, line: Line) -> None:
         self.put_off = False
         self._book = book
+        self._line = line
         self._asks: dict[int, Ask] = {}
         self._numbers = count(1)
 
@@ -44,8 +46,8 @@ class Asking:
     @property
     def settled(self) -> bool:
         """Whether all that is wanted is on the wire."""
-        return not (self._asks or self._book.dirty or self.put_off) and all(
-            board.settled for board in self._book.boards.values()
+        return not (self._asks or self._line.dirty or self.put_off) and all(
+            board.settled for board in self._line.boards.values()
         )
 
     def cut(self) -> None:
@@ -55,10 +57,10 @@ class Asking:
 
     def requests(self) -> list[str]:
         """What is to be asked now, as texts."""
-        self._book.dirty = False
+        self._line.dirty = False
         texts = []
-        for board in self._book.boards.values():
-            for ask in board.plan(self._book.budget):
+        for board in self._line.boards.values():
+            for ask in board.plan(self._line.budget):
                 number = next(self._numbers)
                 self._asks[number] = ask
                 texts.append(json.dumps(request_to_dict(ask.request(number)), separators=(",", ":")))
@@ -86,8 +88,11 @@ class Asking:
             return
         board = ask.board
         topics = list(ask.topics.values())
+        if board.star is Wire.ON:
+            board.taken_out |= ask.topics.keys()
         if ask.star:
             board.star = Wire.OFF
+            board.taken_out.clear()
             topics = [topic for symbol, topic in board.topics.items() if symbol not in ask.keep]
         for topic in topics:
             board.moving.pop(topic, None)
@@ -123,10 +128,11 @@ class Asking:
         """Forget a request that is answered in full."""
         if not ask.topics and ask.board.star is not (Wire.LEAVING if ask.leave else Wire.JOINING):
             self._asks.pop(number, None)
-            self._book.dirty = True
+            self._line.dirty = True
 
     def _joined(self, ask: Ask, topic: Topic, epoch: str, position: int) -> None:
         ask.board.moving.pop(topic, None)
+        ask.board.taken_out.discard(topic.key.symbol)
         if ask.resume is None:
             topic.started(epoch, position)
         elif epoch == ask.epoch:
@@ -134,13 +140,12 @@ class Asking:
         else:
             topic.set_wire(Wire.ON)
             topic.restarted(epoch, "epoch_changed")
-        if ask.board.star_joined:
+        if ask.board.star_epoch is not None:
             ask.board.include(topic, 0)  # it is new, and those who want every symbol were there before it
         self._book.on_wire(topic)
 
     def _star_joined(self, board: Board, positions: Mapping[str, int], *, fresh: bool) -> None:
         """The server sends every symbol: from `positions` on, or what was resumed from its start where not named."""
-        board.star, board.star_joined = Wire.ON, True
         for symbol in positions if fresh else ():
             board.topic(symbol)
         for symbol, topic in list(board.topics.items()):
@@ -153,10 +158,12 @@ class Asking:
                 else:
                     topic.set_wire(Wire.ON)
                     topic.restarted(board.epoch, "epoch_changed")
-                board.include(topic)
                 self._book.on_wire(topic)
-            elif topic.placed:
-                board.include(topic)
+        self._star_on(board)
+
+    def _star_on(self, board: Board) -> None:
+        board.star, board.star_epoch = Wire.ON, board.epoch
+        board.include_all()
         for sink in board.stars:
             sink.pending.discard(board)
             sink.changed()
@@ -168,10 +175,12 @@ class Asking:
         for topic in ask.topics.values():
             ask.board.moving.pop(topic, None)
             topic.set_wire(Wire.ON)
+            self._book.on_wire(topic)
             self._book.touch(topic)
         ask.topics.clear()
         if ask.star:
-            ask.board.star, ask.star = Wire.ON, False
+            ask.star = False
+            self._star_on(ask.board)
         self.put_off = True
 
     def _put_off(self, ask: Ask, topics: list[Topic], *, star: bool) -> None:

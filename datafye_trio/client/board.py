@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
@@ -17,6 +17,9 @@ from datafye_trio.client.sink import Sink
 from datafye_trio.client.topic import Topic, Wire
 from datafye_trio.model import AssetClass, Channel, Frequency, TopicKey
 from datafye_trio.protocol import Request, ResumeFrom, Subscribe, Unsubscribe
+
+if TYPE_CHECKING:
+    from datafye_trio.client.line import Line
 
 __all__ = ["Ask", "Board", "BoardKey", "RequestBudget"]
 
@@ -86,12 +89,15 @@ class Board:
 
     key: BoardKey
     asset_class: AssetClass
+    line: Line
     epoch: str = ""
     topics: dict[str, Topic] = attrs.Factory(dict)
     stars: dict[Sink, set[str]] = attrs.Factory(dict)
     star: Wire = Wire.OFF
-    star_joined: bool = False
-    """Whether `*` was answered before: then it is resumed, not begun."""
+    star_epoch: str | None = None
+    """The numbering in which `*` was answered last; None: it was not, and is to be begun, not resumed."""
+    taken_out: set[str] = attrs.Factory(set)
+    """Symbols that the server leaves out of `*`, until they are subscribed by name."""
     moving: dict[Topic, Ask] = attrs.Factory(dict)
     """Topics with a request under way, and the request."""
     changed: dict[Topic, None] = attrs.Factory(dict)
@@ -113,7 +119,7 @@ class Board:
             key = TopicKey(
                 self.key.dataset, self.asset_class, self.key.channel, symbol, self.key.frequency, self.key.running
             )
-            topic = self.topics[symbol] = Topic(key)
+            topic = self.topics[symbol] = self.line.new_topic(key)
         return topic
 
     def include(self, topic: Topic, after: int | None = None) -> None:
@@ -129,6 +135,15 @@ class Board:
             else:
                 topic.join_from(sink, after)
         self.changed[topic] = None
+
+    def include_all(self) -> None:
+        """Give every topic that `*` brings to those who lack it, also what the server was told to leave out."""
+        for symbol in self.taken_out:
+            self.topic(symbol)
+        for topic in list(self.topics.values()):
+            if topic.placed or topic.key.symbol in self.taken_out:
+                self.include(topic)
+                self.forget(topic)
 
     def found(self, topic: Topic) -> None:
         """A message of a topic has come that `*` brings, and that was not known: all of it is ours."""
@@ -146,6 +161,7 @@ class Board:
     def cut(self) -> None:
         """The connection is gone, and with it all that was on the wire."""
         self.star = Wire.OFF
+        self.taken_out.clear()
         self.moving.clear()
         for topic in list(self.topics.values()):
             topic.resync = False
@@ -170,8 +186,8 @@ class Board:
         known = [topic for topic in joining if topic.placed]
         if wanted and self.star is Wire.OFF and not (leaving or self.moving):
             # By name first what `*` cannot do in the same request: a symbol that may be refused, a second epoch.
-            resumable = self.star_joined and len({topic.epoch for topic in known}) <= 1 and self._fits(known, budget)
-            if len(known) == len(joining) and (resumable or not known):
+            resumable = {topic.epoch for topic in known} <= {self.star_epoch} and self._fits(known, budget)
+            if len(known) == len(joining) and resumable:
                 yield self._join_star(known)
                 return
         yield from self._move([topic for topic in joining if not topic.placed], budget)
@@ -199,12 +215,12 @@ class Board:
     def _join_star(self, topics: Sequence[Topic]) -> Ask:
         self.star = Wire.JOINING
         ask = Ask(self, {topic.key.symbol: topic for topic in topics}, star=True)
-        return self._begin(ask, resume=self.star_joined)
+        return self._begin(ask, resume=self.star_epoch is not None)
 
     def _begin(self, ask: Ask, *, resume: bool) -> Ask:
         if resume:
             ask.resume = {symbol: topic.resume_from for symbol, topic in ask.topics.items()}
-            ask.epoch = next((topic.epoch for topic in ask.topics.values()), self.epoch)
+            ask.epoch = next((topic.epoch for topic in ask.topics.values()), self.star_epoch or "")
         for topic in ask.topics.values():
             topic.set_wire(Wire.LEAVING if ask.leave else Wire.JOINING)
             self.moving[topic] = ask

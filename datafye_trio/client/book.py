@@ -6,12 +6,12 @@ what is asked of the server for all this, and what it answers, is in `asking`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, get_args
 
-from datafye_trio.client.board import Board, BoardKey, RequestBudget
-from datafye_trio.client.decoding import Intake
+from datafye_trio.client.board import Board, BoardKey
 from datafye_trio.client.ledger import LedgerEntry
+from datafye_trio.client.line import Line
 from datafye_trio.client.sink import Sink
 from datafye_trio.client.topic import Topic, Wire
 from datafye_trio.errors import FeedError, SubscriptionError
@@ -33,23 +33,19 @@ _REASONS: Final[dict[str, GapReason]] = {reason: reason for reason in get_args(G
 
 
 class Book:
-    """See the module.
+    """See the module. `line_of` says which line carries a board.
 
     Attributes:
         sinks: all subscriptions.
         waiting: those whose program waits for an item.
         boards: the topics, by dataset, channel and frequency.
-        budget: what one request may hold.
-        dirty: whether what is wanted may not be what is on the wire.
     """
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, line_of: Callable[[BoardKey], Line]) -> None:
         self.sinks: dict[Sink, None] = {}
         self.waiting: set[Sink] = set()
         self.boards: dict[BoardKey, Board] = {}
-        self.budget = RequestBudget()
-        self.dirty = False
-        self._intake = intake
+        self._line_of = line_of
 
     # What subscriptions call.
 
@@ -57,14 +53,13 @@ class Book:
         """Subscribe a sink to symbols (in normal form) of boards; with `*` among them, to every symbol."""
         self.sinks[sink] = None
         for key, asset_class in boards:
-            if (board := self.boards.get(key)) is None:
-                board = self.boards[key] = Board(key, asset_class)
+            board = self.boards.get(key) or self._new_board(key, asset_class)
             if ALL in symbols:
                 self._attach_star(sink, board)
             else:
                 for symbol in symbols:
                     self._attach_topic(sink, board, symbol)
-        self.dirty = True
+            board.line.dirty = True
 
     def detach(self, sink: Sink, symbols: Iterable[str] | None = None) -> None:
         """Unsubscribe a sink from these symbols (`*`: from every symbol), or from everything. Idempotent."""
@@ -92,12 +87,12 @@ class Book:
     def drop_star(self, sink: Sink, board: Board) -> None:
         """A sink wants every symbol of a board no longer."""
         board.stars.pop(sink, None)
-        board.star_joined = board.star_joined and bool(board.stars)
+        board.star_epoch = board.star_epoch if board.stars else None
         sink.stars.pop(board, None)
         sink.pending.discard(board)
         for topic in [topic for topic in sink.topics if self.board(topic) is board]:
             self.drop(sink, topic)
-        self.dirty = True
+        board.line.dirty = True
 
     def pause(self, sink: Sink) -> None:
         """A sink is full: it keeps its places, and what nobody else reads is taken off the wire."""
@@ -113,8 +108,8 @@ class Book:
         for topic in list(sink.topics):
             if sink.paused:
                 break  # full again; the rest is still parked
-            if (place := topic.parked.pop(sink, None)) is not None:
-                topic.join_from(sink, place)
+            if sink in topic.parked:
+                topic.join_from(sink, topic.parked.pop(sink))
                 self.touch(topic)
 
     def ledger(self) -> dict[TopicKey, LedgerEntry]:
@@ -122,13 +117,6 @@ class Book:
         return {topic.key: topic.entry() for board in self.boards.values() for topic in board.topics.values()}
 
     # What a connection calls.
-
-    def cut(self) -> None:
-        """The connection is gone: what was wanted is not on the wire any more."""
-        self._intake.routes.clear()
-        self.dirty, self.budget = True, RequestBudget()
-        for board in self.boards.values():
-            board.cut()
 
     def fail(self, failure: FeedError) -> None:
         """There will be no other connection."""
@@ -150,12 +138,14 @@ class Book:
 
     def touch(self, topic: Topic) -> None:
         """A topic's place on the wire may not be what is wanted."""
-        self.board(topic).changed[topic] = None
-        self.dirty = True
+        board = self.board(topic)
+        board.changed[topic] = None
+        board.line.dirty = True
 
     def on_wire(self, topic: Topic) -> None:
         """The server sends a topic: its messages find it, and who waited for it knows."""
-        self._intake.routes[self._intake.route(topic.key)] = topic
+        intake = self.board(topic).line.intake
+        intake.routes[intake.route(topic.key)] = topic
         for sink in [*topic.live, *topic.behind, *topic.parked]:
             if sink.paused:
                 topic.park(sink)
@@ -168,7 +158,8 @@ class Book:
     def off_wire(self, topic: Topic) -> None:
         """The server sends a topic no longer."""
         topic.set_wire(Wire.OFF)
-        self._intake.routes.pop(self._intake.route(topic.key), None)
+        intake = self.board(topic).line.intake
+        intake.routes.pop(intake.route(topic.key), None)
         self.touch(topic)
         self.board(topic).forget(topic)
 
@@ -190,10 +181,18 @@ class Book:
         if message.from_ is not None and message.to is not None:
             topic.lost(message.from_, message.to, reason)
         elif not (topic.adopt and topic.epoch == message.epoch):  # else `subscribed` has told it already
-            self.board(topic).epoch = message.epoch
+            board = self.board(topic)
+            board.epoch = message.epoch
+            if board.star is Wire.ON:
+                board.star_epoch = message.epoch
             topic.restarted(message.epoch, reason)
         if topic.resync:
             self.touch(topic)
+
+    def _new_board(self, key: BoardKey, asset_class: AssetClass) -> Board:
+        line = self._line_of(key)
+        board = self.boards[key] = line.boards[key] = Board(key, asset_class, line)
+        return board
 
     def _topic(self, key: BoardKey, symbol: str) -> Topic | None:
         if (board := self.boards.get(key)) is None:
@@ -215,20 +214,19 @@ class Book:
     def _attach_star(self, sink: Sink, board: Board) -> None:
         board.stars[sink], sink.stars[board] = set(), None
         if board.star is Wire.ON:
-            board.star_joined = True  # it may have been left by the last one in this very moment
+            board.star_epoch = board.epoch  # it may have been left by the last one in this very moment
         else:
             sink.pending.add(board)
-        if board.star_joined:
-            # What others do not want of `*` may have been taken out of it.
-            for symbol in {symbol for unwanted in board.stars.values() for symbol in unwanted}:
-                board.include(board.topic(symbol))
-            for topic in board.topics.values():
-                if topic.placed:
-                    board.include(topic)
+        if board.star_epoch is not None:
+            board.include_all()
+            sink.pending |= {topic for topic in sink.topics if not topic.placed}
 
     def _attach_topic(self, sink: Sink, board: Board, symbol: str) -> None:
+        if (unwanted := board.stars.get(sink)) is not None:
+            if symbol not in unwanted:
+                return  # it has every symbol
+            unwanted.discard(symbol)
         topic = board.topic(symbol)
-        board.stars.get(sink, set()).discard(symbol)
         if topic in sink.topics:
             return
         sink.topics[topic] = topic.named[sink] = None

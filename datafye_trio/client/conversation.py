@@ -9,19 +9,27 @@ from datafye_trio.client.decoding import Payload
 from datafye_trio.errors import DisconnectedError
 from datafye_trio.protocol import NS_PER_UNIT, CloseCode, Connected, TimestampUnit
 
-__all__ = ["Conversation", "unit_of"]
+__all__ = ["Conversation", "NotGreeted", "unit_of"]
+
+
+class NotGreeted(DisconnectedError):
+    """The server has accepted the connection, and has not said the first message that this protocol begins with."""
 
 
 class Conversation(Protocol):
-    """One for all connections of a link: `begin` and `cut` stand at the ends of each of them.
+    """One for all connections of a link: `begin` and `cut` stand at the ends of each of them."""
 
-    Attributes:
-        connected: what the server said about itself on this connection; None before.
-        heartbeats: how many there were on this connection.
-    """
+    @property
+    def connected(self) -> Connected | None:
+        """What the server said about itself on this connection; None before, and where it says nothing."""
 
-    connected: Connected | None
-    heartbeats: int
+    @property
+    def greeted(self) -> bool:
+        """Whether the server's first message has come; always where none is to be waited for."""
+
+    @property
+    def heartbeats(self) -> int:
+        """How many heartbeats there were on this connection."""
 
     def begin(self) -> None:
         """A connection has begun."""

@@ -12,10 +12,11 @@ import trio
 
 from datafye_trio.client.config import FeedConfig
 from datafye_trio.client.decoding import Intake, RawIntake, TypedIntake
-from datafye_trio.client.history import History, HistoryOptions, Moment, make_query
+from datafye_trio.client.history import History, HistoryOptions, Moment, make_query, parse_moment
 from datafye_trio.client.hub import Hub, closed
 from datafye_trio.client.ledger import LedgerEntry
 from datafye_trio.client.options import SubscribeOptions, make_wish
+from datafye_trio.client.seam import SubscriptionSince
 from datafye_trio.client.states import StateChange, StateWatch
 from datafye_trio.client.subscription import Subscription
 from datafye_trio.client.urls import default_url, normal_url
@@ -64,9 +65,14 @@ class Feed(Generic[T]):
         """Quotes: the top of the book. As `subscribe`."""
         return self.subscribe("quotes", symbols, **options)
 
-    def trades(self, symbols: str | Sequence[str], **options: Unpack[SubscribeOptions]) -> Subscription[T]:
-        """Trades. As `subscribe`."""
-        return self.subscribe("trades", symbols, **options)
+    def trades(
+        self, symbols: str | Sequence[str], *, since: Moment | None = None, **options: Unpack[SubscribeOptions]
+    ) -> Subscription[T]:
+        """Trades. As `subscribe`; with `since`, stored ones first: see `SubscriptionSince`."""
+        if since is None:
+            return self.subscribe("trades", symbols, **options)
+        wish = make_wish("trades", symbols, Frequency.MINUTE, options)
+        return SubscriptionSince(self._hub, wish, parse_moment("since", since))
 
     def bars(
         self,
@@ -74,10 +80,14 @@ class Feed(Generic[T]):
         *,
         frequency: str = Frequency.MINUTE,
         running: bool = False,
+        since: Moment | None = None,
         **options: Unpack[SubscribeOptions],
     ) -> Subscription[T]:
-        """Bars. As `subscribe`."""
-        return self.subscribe("aggregates", symbols, frequency=frequency, running=running, **options)
+        """Bars. As `subscribe`; with `since`, stored ones first: see `SubscriptionSince`."""
+        if since is None:
+            return self.subscribe("aggregates", symbols, frequency=frequency, running=running, **options)
+        wish = make_wish("aggregates", symbols, frequency, options, running=running)
+        return SubscriptionSince(self._hub, wish, parse_moment("since", since))
 
     def sma(
         self, symbols: str | Sequence[str], *, frequency: str = Frequency.MINUTE, **options: Unpack[SubscribeOptions]
@@ -123,17 +133,25 @@ class Feed(Generic[T]):
 
     @property
     def server(self) -> Connected | None:
-        """What the server said about itself when it was last connected to; None before the first time."""
+        """What the server said about itself when it was last connected to; None before, or where it says nothing."""
         return self._hub.connected
 
-    async def wait_connected(self) -> Connected:
-        """Wait for the server's first greeting. Cancel-safe.
+    @property
+    def provable(self) -> bool | None:
+        """Whether the server numbers its messages, so that each loss is seen; None before the first connection.
+
+        Where it is False, a `Gap` of reason `unnumbered` stands wherever something may be missing, and the ledger has
+        no last `seq`.
+        """
+        return self._hub.wiring.provable
+
+    async def wait_connected(self) -> Connected | None:
+        """Wait until it is known what the server is: its first greeting, or None where it has none. Cancel-safe.
 
         Raises:
             FeedError: there is no connection, and there will be none.
         """
         await self._hub.wait_connected()
-        assert self._hub.connected is not None  # noqa: S101 -- what was waited for
         return self._hub.connected
 
     def ledger(self) -> dict[TopicKey, LedgerEntry]:
@@ -143,8 +161,7 @@ class Feed(Generic[T]):
     @property
     def lag(self) -> int:
         """Messages that waited for us at the server when it last sent a heartbeat."""
-        heartbeat = self._hub.talk.heartbeat
-        return 0 if heartbeat is None else heartbeat.lag
+        return self._hub.wiring.lag
 
 
 class _Opening(AbstractAsyncContextManager[Feed[T]]):

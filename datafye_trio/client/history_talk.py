@@ -129,6 +129,11 @@ class HistoryTalk:
         self.put_off = self._asked = False
 
     @property
+    def greeted(self) -> bool:
+        """See `Conversation`."""
+        return self.connected is not None
+
+    @property
     def heartbeat_interval(self) -> float | None:
         """See `Conversation`."""
         return None if self.connected is None else self.connected.heartbeat_interval

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
-from datafye_trio.client.backoff import Backoff
 from datafye_trio.client.board import BoardKey
 from datafye_trio.client.book import Book
 from datafye_trio.client.config import FeedConfig
 from datafye_trio.client.decoding import Intake
-from datafye_trio.client.link import Link
-from datafye_trio.client.options import Wish, resolve
+from datafye_trio.client.line import Line
+from datafye_trio.client.options import Wish, resolve, resolve_plain
 from datafye_trio.client.states import FeedState, States
-from datafye_trio.client.talk import Talk
+from datafye_trio.client.wiring import PerChannel, Single, Wiring, WiringOptions
 from datafye_trio.errors import FeedClosedError, FeedError
+from datafye_trio.logs import get_logger
 from datafye_trio.model import AssetClass
 from datafye_trio.protocol import Connected
 
 __all__ = ["Hub"]
+
+log = get_logger("feed")
 
 
 class Hub:
@@ -39,26 +40,29 @@ class Hub:
         """Whether a program was told of `failure`."""
         self.connected: Connected | None = None
         """What the server said about itself, last time."""
-        self._talk = Talk(intake)
+        self.book = Book(self._line)
+        """What is wanted, and what was received."""
         self.new_intake: Callable[[], Intake] = type(intake)
         self._changed = trio.lowlevel.ParkingLot()
-        backoff = Backoff(config.reconnect, random.random)
-        self._link = Link(url, self._talk, config, self.states, backoff, self._came)
+        options = WiringOptions(url, config, self.states, self.new_intake, self._came)
+        self._wirings: list[Single | PerChannel] = []
+        """Still to be tried, the one that is in use first."""
+        if config.layout != "per-channel":
+            self._wirings.append(Single(options, self.book))
+        if config.layout != "single":
+            self._wirings.append(PerChannel(options, self.book))
 
     @property
-    def book(self) -> Book:
-        """What is wanted, and what was received."""
-        return self._talk.book
-
-    @property
-    def talk(self) -> Talk:
-        """What is said on the connection."""
-        return self._talk
+    def wiring(self) -> Wiring:
+        """The connections."""
+        return self._wirings[0]
 
     async def run(self) -> None:
         """Keep the connection until cancelled, or until it cannot be kept: then every subscription ends with why."""
         try:
-            await self._link.run()
+            if len(self._wirings) > 1:
+                await self._try_single()
+            await self.wiring.run()
         except FeedError as failure:
             self.end(failure)
 
@@ -78,36 +82,51 @@ class Hub:
 
     def wake(self) -> None:
         """There may be something to ask of the server."""
-        self._link.wake()
+        self.wiring.wake()
 
     async def boards(self, wish: Wish) -> Sequence[tuple[BoardKey, AssetClass]]:
-        """Where a wish belongs; waits for the server's first message. Cancel-safe.
+        """Where a wish belongs; waits until it is known what the server has. Cancel-safe.
 
         Raises:
             SubscriptionError: the server does not have the dataset.
             FeedError: the feed has ended.
         """
         await self.wait_connected()
-        assert self.connected is not None  # noqa: S101 -- what was waited for
-        return resolve(wish, self.connected)
+        return resolve_plain(wish) if self.connected is None else resolve(wish, self.connected)
 
     async def wait_connected(self) -> None:
-        """Wait until a server has greeted for the first time. Cancel-safe. Raises FeedError as `boards`."""
+        """Wait until it is known whether the server greets, and how. Cancel-safe. Raises FeedError as `boards`."""
         await trio.lowlevel.checkpoint()
-        while self.failure is None and self.connected is None:
+        while self.failure is None and self.wiring.provable is None:
             await self._changed.park()
         if self.failure is not None:
             self.failure_met = True
             raise self.failure
 
     def _came(self) -> None:
-        if self._talk.connected is not None and self._talk.connected is not self.connected:
-            self.connected = self._talk.connected
+        wiring = self.wiring
+        wiring.note()
+        if self.connected is not wiring.connected or wiring.provable is False:
+            self.connected = wiring.connected
             self._changed.unpark_all()
         book = self.book
         if book.waiting:
             for sink in [sink for sink in book.waiting if len(sink.buffer)]:
                 sink.changed()
+
+    async def _try_single(self) -> None:
+        single = self._wirings[0]
+        assert isinstance(single, Single)  # noqa: S101 -- of two, it is the first
+        try:
+            await single.run()
+        except FeedError as failure:
+            if not single.falls_back(failure):
+                raise
+            log.info("no path for all channels: one connection for each", url=self.url, why=str(failure))
+            del self._wirings[0]
+
+    def _line(self, key: BoardKey) -> Line:
+        return self.wiring.line(key)
 
 
 def closed() -> FeedClosedError:

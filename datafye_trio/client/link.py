@@ -15,9 +15,9 @@ import trio
 
 from datafye_trio.client.backoff import Backoff, comes_back
 from datafye_trio.client.config import FeedConfig
-from datafye_trio.client.conversation import Conversation
+from datafye_trio.client.conversation import Conversation, NotGreeted
 from datafye_trio.client.states import FeedState, States
-from datafye_trio.errors import ConnectError, DisconnectedError
+from datafye_trio.errors import ConnectError, DisconnectedError, FeedError
 from datafye_trio.logs import get_logger
 from datafye_trio.wire.client import ClientSocket, ClientSocketClosed, open_client
 
@@ -34,7 +34,11 @@ _PUT_OFF_SECONDS: Final = 1.0
 
 
 class Link:
-    """See the module. `changed` is called after everything that came, once `talk` has taken it."""
+    """See the module. `changed` is called after everything that came, once `talk` has taken it.
+
+    Attributes:
+        final: the failures after which it does not come back, whatever they advise.
+    """
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class Link:
     ) -> None:
         self.url = url
         self.talk = talk
+        self.final: tuple[type[FeedError], ...] = ()
         self._config = config
         self._states = states
         self._backoff = backoff
@@ -84,7 +89,7 @@ class Link:
                 failure = error
             finally:
                 self.talk.cut()
-            wait = self._backoff.next(failure, healthy)
+            wait = None if isinstance(failure, self.final) else self._backoff.next(failure, healthy)
             if wait is None:
                 raise failure
             log.warning("disconnected", url=self.url, why=str(failure), retry_in=round(wait, 2))
@@ -133,12 +138,16 @@ class Link:
             if self._watched != (watched := (self._interval(), self.talk.unanswered)):
                 self._watched = watched
                 self._news.set()
-            if self.talk.put_off and self._again == math.inf:
-                self._again = trio.current_time() + _PUT_OFF_SECONDS
-                self._wake.set()
-            if self.talk.has_outgoing:
+            if self._put_off() or self.talk.has_outgoing:
                 self._wake.set()
             self._tell_state()
+
+    def _put_off(self) -> bool:
+        """Whether there is something new that is to be asked again later."""
+        if not self.talk.put_off or self._again != math.inf:
+            return False
+        self._again = trio.current_time() + _PUT_OFF_SECONDS
+        return True
 
     def _tell_state(self) -> None:
         state = self._states.current.state
@@ -156,6 +165,8 @@ class Link:
             if trio.current_time() >= self._again:
                 self._again = math.inf
                 self.talk.try_again()
+                self._changed()
+                self._tell_state()
             unanswered = self.talk.unanswered
             texts = self.talk.outgoing()
             if self.talk.unanswered and not unanswered:
@@ -166,6 +177,7 @@ class Link:
                     await socket.send(text)
             if writing.cancelled_caught:
                 raise DisconnectedError(_LOST, f"the server took nothing for {_WRITE_SECONDS:g} s")
+            self._put_off()
 
     async def _watch(self, socket: ClientSocket) -> NoReturn:
         while True:
@@ -177,8 +189,10 @@ class Link:
             if trio.current_time() < self._due():
                 continue  # a heartbeat has come meanwhile
             if due == self._answer_due():
-                what = "an answer" if self.talk.connected is not None else "the first message"
-                raise DisconnectedError(_LOST, f"{what} of the server did not come within {due - self._asked:g} s")
+                within = f"of the server did not come within {due - self._asked:g} s"
+                if not self.talk.greeted:
+                    raise NotGreeted(_LOST, f"the first message {within}")
+                raise DisconnectedError(_LOST, f"an answer {within}")
             if self._interval() is not None:
                 silence = due - self._beaten
                 raise DisconnectedError(_LOST, f"no heartbeat for {silence:g} s: the connection is dead")
@@ -186,14 +200,14 @@ class Link:
 
     def _due(self) -> float:
         """When something is to be done, or given up."""
-        if self.talk.connected is None:
+        if not self.talk.greeted:
             return self._answer_due()
         interval = self._interval()
         heartbeat = self._config.ping_interval if interval is None else _HEARTBEATS_MISSED * interval
         return min(self._answer_due(), self._beaten + heartbeat)
 
     def _answer_due(self) -> float:
-        waits = self.talk.connected is None or self.talk.unanswered
+        waits = not self.talk.greeted or self.talk.unanswered
         return self._asked + self._config.answer_seconds if waits else math.inf
 
     def _interval(self) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Final, TypedDict
 
 import attrs
 
@@ -14,7 +14,12 @@ from datafye_trio.errors import ConfigurationError, SubscriptionError
 from datafye_trio.model import AssetClass, Channel, Frequency
 from datafye_trio.protocol import Connected, ErrorCode, normalise_symbol, parse_channel, parse_frequency
 
-__all__ = ["SubscribeOptions", "Wish", "make_wish", "parse_symbols", "resolve"]
+__all__ = [
+    "SubscribeOptions", "Wish", "make_wish", "parse_symbols", "plain_asset_class", "resolve", "resolve_plain",
+]  # fmt: skip
+
+_STOCKS: Final = "SIP"
+_CRYPTO: Final = "Crypto"
 
 
 class SubscribeOptions(TypedDict, total=False):
@@ -110,6 +115,26 @@ def resolve(wish: Wish, connected: Connected) -> list[tuple[BoardKey, AssetClass
         raise SubscriptionError(ErrorCode.UNKNOWN_DATASET, f"there is no dataset {what}: this server has {offered}")
     dataset, asset_class = known[0].dataset, AssetClass(known[0].asset_class)
     return [(_key(wish, dataset, channel), asset_class) for channel in wish.channels]
+
+
+def resolve_plain(wish: Wish) -> list[tuple[BoardKey, AssetClass]]:
+    """The boards of a wish at a server that does not say what it has.
+
+    Without a dataset it is `SIP`, as Datafye's REST API has it, or `Crypto` where that asset class is asked for.
+
+    Raises:
+        SubscriptionError: running bars, which are an extension.
+    """
+    if wish.running and Channel.AGGREGATES in wish.channels:
+        what = "this server sends finished bars only: leave `running` out"
+        raise SubscriptionError(ErrorCode.CHANNEL_NOT_AVAILABLE, what)
+    dataset = wish.dataset or (_CRYPTO if wish.asset_class is AssetClass.CRYPTO else _STOCKS)
+    return [(_key(wish, dataset, channel), plain_asset_class(dataset)) for channel in wish.channels]
+
+
+def plain_asset_class(dataset: str) -> AssetClass:
+    """The asset class of a dataset of Datafye's."""
+    return AssetClass.CRYPTO if dataset == _CRYPTO else AssetClass.STOCKS
 
 
 def parse_symbols(texts: Sequence[str], asset_class: AssetClass) -> tuple[list[str], list[str]]:

@@ -43,7 +43,7 @@ class Sink:
         on_change: Callable[[], None],
     ) -> None:
         self.buffer = buffer
-        self.put: Callable[[TopicKey, str, int, Any], bool] = buffer.put
+        self.put: Callable[[TopicKey, str, int | None, Any], bool] = buffer.put
         self.snapshots = snapshots
         self.partial = partial
         self.entered = False

@@ -11,7 +11,7 @@ from weakref import WeakSet
 import attrs
 import trio
 
-__all__ = ["MAX_WAITING", "FeedState", "StateChange", "StateWatch", "States"]
+__all__ = ["MAX_WAITING", "FeedState", "JoinedStates", "PartStates", "StateChange", "StateWatch", "States"]
 
 MAX_WAITING: Final = 64
 """The changes that wait for one watcher; of more, the newest."""
@@ -125,3 +125,57 @@ class States:
         watch = StateWatch(self._current)
         self._watches.add(watch)
         return watch
+
+
+_WORST_FIRST: Final = (FeedState.DISCONNECTED, FeedState.CONNECTING, FeedState.CONNECTED, FeedState.RECOVERING)
+
+
+class PartStates(States):
+    """What one of several connections does, while it is started. Made by `JoinedStates`."""
+
+    def __init__(self, url: str, told: Callable[[], None]) -> None:
+        super().__init__(url)
+        self.started = False
+        self._told = told
+
+    def set(
+        self, state: FeedState, *, url: str | None = None, why: str | None = None, retry_in: float | None = None
+    ) -> None:
+        """See `States`."""
+        super().set(state, url=url, why=why, retry_in=retry_in)
+        self._told()
+
+    def start(self) -> None:
+        """The connection is wanted."""
+        self.started = True
+        self.set(FeedState.CONNECTING)
+
+    def rest(self) -> None:
+        """The connection is wanted no longer."""
+        self.started = False
+        self._told()
+
+
+class JoinedStates:
+    """Several connections' states as one: that of the one which is worst off, with its URL. With none, it is live."""
+
+    def __init__(self, whole: States) -> None:
+        self._whole = whole
+        self._parts: list[PartStates] = []
+
+    def part(self, url: str) -> PartStates:
+        """The states of one more connection."""
+        part = PartStates(url, self.tell)
+        self._parts.append(part)
+        return part
+
+    def tell(self) -> None:
+        """Say what holds for all, where that is news."""
+        found = [part.current for part in self._parts if part.started]
+        worst = next((one for state in _WORST_FIRST for one in found if one.state is state), None)
+        now = self._whole.current
+        if worst is None:
+            if now.state is not FeedState.LIVE:
+                self._whole.set(FeedState.LIVE)
+        elif (worst.state, worst.url, worst.why, worst.retry_in) != (now.state, now.url, now.why, now.retry_in):
+            self._whole.set(worst.state, url=worst.url, why=worst.why, retry_in=worst.retry_in)

@@ -11,7 +11,8 @@ import attrs
 from datafye_trio.client.asking import Asking
 from datafye_trio.client.book import Book
 from datafye_trio.client.conversation import unit_of
-from datafye_trio.client.decoding import Intake, Payload
+from datafye_trio.client.decoding import Payload
+from datafye_trio.client.line import Line
 from datafye_trio.errors import DisconnectedError, RequestError
 from datafye_trio.logs import get_logger
 from datafye_trio.protocol import (
@@ -40,20 +41,22 @@ class Talk:
 
     Attributes:
         book: what is wanted, and what was received.
+        line: the part of it that this connection carries.
         connected: what the server said about itself on this connection; None before.
         heartbeat: the last one of this connection.
         heartbeats: how many there were on this connection.
         unreadable: messages that could not be understood, of all connections.
     """
 
-    def __init__(self, intake: Intake) -> None:
-        self.book = Book(intake)
+    def __init__(self, book: Book, line: Line) -> None:
+        self.book = book
+        self.line = line
         self.connected: Connected | None = None
         self.heartbeat: Heartbeat | None = None
         self.heartbeats = 0
         self.unreadable = 0
-        self._asking = Asking(self.book)
-        self._intake = intake
+        self._asking = Asking(book, line)
+        self._intake = line.intake
         self._pongs: list[int] = []
 
     def begin(self) -> None:
@@ -67,12 +70,22 @@ class Talk:
         """The connection is gone."""
         self.connected = None
         self._asking.cut()
-        self.book.cut()
+        self.line.cut()
+
+    @property
+    def greeted(self) -> bool:
+        """See `Conversation`."""
+        return self.connected is not None
 
     @property
     def heartbeat_interval(self) -> float | None:
         """The seconds between heartbeats that the server has promised; None where it has not."""
         return None if self.connected is None else self.connected.heartbeat_interval
+
+    @property
+    def lag(self) -> int:
+        """Messages that waited for us at the server when it last sent a heartbeat."""
+        return 0 if self.heartbeat is None else self.heartbeat.lag
 
     @property
     def unanswered(self) -> bool:
@@ -96,7 +109,7 @@ class Talk:
     @property
     def has_outgoing(self) -> bool:
         """Whether there is something to send."""
-        return bool(self._pongs) or (self.book.dirty and self.connected is not None and not self.put_off)
+        return bool(self._pongs) or (self.line.dirty and self.connected is not None and not self.put_off)
 
     def outgoing(self) -> list[str]:
         """What is to be sent now, answers to heartbeats first."""
@@ -168,8 +181,8 @@ class Talk:
 
     def _greeted(self, message: Connected) -> None:
         self._intake.begin(unit_of(message))
-        budget = self.book.budget
-        self.book.budget = attrs.evolve(
+        budget = self.line.budget
+        self.line.budget = attrs.evolve(
             budget,
             bytes=max(_LEAST_REQUEST, message.limits.get("requestBytes", budget.bytes)),
             symbols=max(1, message.limits.get("symbolsPerRequest", budget.symbols)),

@@ -12,7 +12,9 @@ from datafye_trio.model.topics import TopicKey
 __all__ = ["FeedItem", "Gap", "GapReason", "Live", "merge_gaps"]
 
 
-GapReason: TypeAlias = Literal["slow_consumer", "expired", "epoch_changed", "unexplained", "buffer_full"]
+GapReason: TypeAlias = Literal[
+    "slow_consumer", "expired", "epoch_changed", "unexplained", "buffer_full", "not_stored", "unnumbered"
+]
 _KNOWN: Final = "first and last are both known, or neither is"
 
 
@@ -27,7 +29,9 @@ class Gap:
         last: that of the last one, inclusive.
         reason: `slow_consumer` (the server dropped them, since we read too slowly), `expired` (we were away for longer
             than the server keeps them), `epoch_changed` (the server's numbering began anew), `unexplained` (the server
-            skipped a number without a word), `buffer_full` (this subscription's own buffer, policy `drop_oldest`).
+            skipped a number without a word), `buffer_full` (this subscription's own buffer, policy `drop_oldest`),
+            `not_stored` (between the end of what the server stores and the first live message that is known),
+            `unnumbered` (the server numbers nothing, and we were away or too slow: who knows what is lost).
     """
 
     topic: TopicKey

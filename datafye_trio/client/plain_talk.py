@@ -1,0 +1,201 @@
+"""What is said with a server that has only what Datafye documents: one request on a connection, then data. No I/O.
+
+The rules of this file. Nothing is asked but what Datafye's samples ask, and once on each connection: whether a second
+request would add or replace is not documented, nor how to unsubscribe. So other symbols need another connection, which
+is the owner's to make (`stale`). There may be no answer: a request is taken as accepted by the first frame that is no
+refusal, or by a second of silence. What Datafye's other clients get is known: `status`, null where all is well, else a
+text that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from datafye_trio.client.board import Board
+from datafye_trio.client.book import ALL, Book
+from datafye_trio.client.decoding import Payload
+from datafye_trio.client.plain_decoding import Fields, PlainDecoder
+from datafye_trio.client.plain_topic import PlainLine, PlainTopic
+from datafye_trio.client.sink import Sink
+from datafye_trio.client.topic import Wire
+from datafye_trio.errors import DisconnectedError, SubscriptionError
+from datafye_trio.logs import get_logger
+from datafye_trio.protocol import CloseCode
+
+__all__ = ["REFUSED", "PlainTalk"]
+
+log = get_logger("feed")
+
+REFUSED: Final = "REFUSED"
+"""The `code` of a refusal by a server that has no codes."""
+_CONTROL: Final = frozenset({"connected", "subscribed", "unsubscribed", "pong", "stream_start", "stream_end"})
+_HALTS: Final = frozenset({"halt", "resume"})
+_NAMELESS: Final = "the server's frames name no symbol: subscribe to one symbol only, or open a feed for each"
+
+
+class PlainTalk:
+    """See the module; a `Conversation`. It carries one board.
+
+    Attributes:
+        line: what it carries.
+        begun: whether there ever was a connection.
+        unreadable: frames that could not be understood, of all connections.
+    """
+
+    connected: Final = None
+    greeted: Final = True
+    heartbeats: Final = 0
+    """None are counted: nobody says how often they come, so their absence means nothing."""
+    heartbeat_interval: Final = None
+    unanswered: Final = False
+
+    def __init__(self, book: Book, line: PlainLine, decoder: PlainDecoder, *, raw: bool) -> None:
+        self.put_off = False
+        """Whether the request waits for an answer, which may never come."""
+        self.unreadable = 0
+        self.line = line
+        self.begun = False
+        self._book = book
+        self._decoder = decoder
+        self._raw = raw
+        self._asked: dict[str, PlainTopic] = {}
+        self._refused = False
+        self._pongs = 0
+
+    def begin(self) -> None:
+        """See `Conversation`."""
+        self.begun = True
+        self.cut()
+
+    def cut(self) -> None:
+        """See `Conversation`."""
+        self._asked.clear()
+        self.put_off = self._refused = False
+        self._pongs = 0
+        self.line.cut()
+
+    @property
+    def held(self) -> dict[str, PlainTopic]:
+        """What somebody is subscribed to, by symbol."""
+        topics = (topic for board in self.line.boards.values() for topic in board.topics.values())
+        return {topic.key.symbol: topic for topic in topics if isinstance(topic, PlainTopic) and topic.held}
+
+    @property
+    def stale(self) -> bool:
+        """Whether only another connection can bring what is wanted. More than what is wanted does no harm."""
+        held = self.held
+        return self._refused or bool(self._asked and not (held and held.keys() <= self._asked.keys()))
+
+    @property
+    def settled(self) -> bool:
+        """See `Conversation`."""
+        return bool(self._asked) and not self.put_off and not self.stale
+
+    @property
+    def has_outgoing(self) -> bool:
+        """See `Conversation`."""
+        return bool(self._pongs) or not (self._asked or self._refused)
+
+    def outgoing(self) -> list[str]:
+        """The request, once; and answers to heartbeats, which Datafye documents without their form."""
+        texts = ['{"action":"pong"}'] * self._pongs
+        self._pongs = 0
+        if self._asked or self._refused or not (held := self.held):
+            return texts
+        self._asked = held
+        self.put_off = True
+        for topic in held.values():
+            topic.set_wire(Wire.JOINING)
+        board = self._board
+        request: dict[str, Any] = {"action": "subscribe", "dataset": board.key.dataset, "symbols": list(held)}
+        if board.key.frequency is not None:
+            request["frequency"] = str(board.key.frequency)
+        return [*texts, json.dumps(request, separators=(",", ":"))]
+
+    def try_again(self) -> None:
+        """No answer has come, and so no refusal either."""
+        self._accept()
+
+    def take(self, payloads: Sequence[Payload]) -> None:
+        """See `Conversation`."""
+        for payload in payloads:
+            try:
+                fields = self._decoder.fields(payload)
+            except ValueError as error:
+                raise DisconnectedError(
+                    CloseCode.INVALID_TEXT, f"the server sends no sound JSON: {error}", retryable=False
+                ) from None
+            try:
+                self._frame(fields)
+            except ValueError as error:
+                self._puzzle(str(error))
+
+    def refuse(self, text: str, code: str = REFUSED) -> None:
+        """Nothing of what was asked comes; where some of it had come before, only the rest is refused."""
+        asked = self._asked or self.held
+        topics = [topic for topic in asked.values() if not topic.placed] or list(asked.values())
+        self._refused, self.put_off = True, False
+        symbols: dict[Sink, list[str]] = {}
+        for topic in topics:
+            self._book.off_wire(topic)
+            for sink in [*topic.named]:
+                self._book.drop(sink, topic)
+                symbols.setdefault(sink, []).append(topic.key.symbol)
+        for sink, refused in symbols.items():
+            self._book.refuse(sink, SubscriptionError(code, text, tuple(refused)))
+
+    def refuse_all_symbols(self) -> None:
+        """Refuse `*`: whether it may be asked for is not documented, and where it may not there might be silence."""
+        what = "it is not documented that this server has a subscription to every symbol: name the symbols"
+        for board in self.line.boards.values():
+            for sink in list(board.stars):
+                self._book.drop_star(sink, board)
+                self._book.refuse(sink, SubscriptionError(REFUSED, what, (ALL,)))
+
+    @property
+    def _board(self) -> Board:
+        (board,) = self.line.boards.values()
+        return board
+
+    def _frame(self, fields: Fields) -> None:
+        kind = fields.get("type")
+        wrong = fields.get("status")
+        if kind == "error" or (isinstance(wrong, str) and wrong):
+            words = wrong or fields.get("message") or fields.get("error") or json.dumps(fields)
+            self.refuse(str(words)[:500])
+        elif kind == "heartbeat":
+            self._pongs += 1
+        elif kind in _CONTROL or (kind is None and "status" in fields):
+            if kind != "connected":
+                self._accept()
+        elif not self._refused:
+            self._data(fields, halt=kind in _HALTS)
+
+    def _data(self, fields: Fields, *, halt: bool) -> None:
+        symbol = self._decoder.symbol(fields)
+        if symbol is None:
+            if len(self._asked) != 1:
+                if not halt:
+                    self.refuse(_NAMELESS)
+                return
+            (symbol,) = self._asked
+        event = self._decoder.halt(fields, symbol) if halt else self._decoder.event(fields, symbol)
+        self._accept()
+        if (topic := self._asked.get(symbol)) is not None:
+            topic.came(fields if self._raw else event)
+
+    def _accept(self) -> None:
+        if not self.put_off:
+            return
+        self.put_off = False
+        for topic in list(self._asked.values()):
+            if topic.wire is Wire.JOINING:
+                topic.joined()
+                self._book.on_wire(topic)
+
+    def _puzzle(self, why: str) -> None:
+        if not self.unreadable:
+            log.warning("a message is left out; later ones are only counted", why=why[:200])
+        self.unreadable += 1
