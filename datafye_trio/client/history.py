@@ -98,14 +98,14 @@ class History(AbstractAsyncContextManager["History[T]"], Generic[T]):
             await self._begin()
             await self._answered(self._of_talk)
         except BaseException:
-            self._leave()
+            self.leave()
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._leave()
+        self.leave()
         await trio.lowlevel.checkpoint_if_cancelled()
 
     def __aiter__(self) -> Self:
@@ -127,6 +127,11 @@ class History(AbstractAsyncContextManager["History[T]"], Generic[T]):
             await self._wait(talk)
             self._delivered += 1
         return self._take(talk)
+
+    @property
+    def end(self) -> int:
+        """The first moment after the range, in nanoseconds since 1970 UTC; 0 as long as it is not known."""
+        return 0 if self._talk is None else self._talk.query.end or 0
 
     @property
     def delivered(self) -> int:
@@ -209,7 +214,8 @@ class History(AbstractAsyncContextManager["History[T]"], Generic[T]):
             self._scope.cancel()
         self._lot.unpark_all()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Leave before the end, without waiting; what the end of `async with` does. Idempotent."""
         self._closed = True
         self._hub.histories.discard(self.fail)
         self._scope.cancel()

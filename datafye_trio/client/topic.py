@@ -97,6 +97,13 @@ class Topic:
             self.resync = self.resync or self.wire is Wire.ON
         self.refresh()
 
+    def rewind(self, sink: Sink, place: int) -> None:
+        """A subscription reads it again, from after an earlier `seq` on; the server may not hold all of it any more."""
+        self.live = [one for one in self.live if one is not sink]
+        for group in (self.behind, self.parked):
+            group.pop(sink, None)
+        self.join_from(sink, place)
+
     def leave(self, sink: Sink) -> None:
         """A subscription reads it no longer."""
         self.live = [one for one in self.live if one is not sink]
