@@ -2,52 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-
 import pytest
 import trio
 from support import RawClient, memory_server, trade, upgrade_head
+from testing.kit import FarEnd, pair, rest
 
 from datafye_trio import ServerClosedError
 from datafye_trio.testing import Cut, CutAfter, Proxy, ProxyStatistics, RandomCuts, open_proxy, scripted
-from datafye_trio.wire import MemoryStream, memory_transport
-
-Upstream = Callable[[], Awaitable[trio.abc.Stream]]
-NOTHING = ProxyStatistics(0, 0, 0, 0, 0, 0, 0)
-
-
-class FarEnd:
-    """A server that is nothing but the other ends of what was connected to it."""
-
-    def __init__(self) -> None:
-        self.ends: list[MemoryStream] = []
-        self.reached = trio.Event()
-
-    async def __call__(self) -> trio.abc.Stream:
-        near, far = memory_transport()
-        self.ends.append(far)
-        self.reached.set()
-        return near
-
-
-@asynccontextmanager
-async def pair(proxy: Proxy, server: FarEnd) -> AsyncIterator[tuple[MemoryStream, MemoryStream]]:
-    """A client's end and the server's end of a connection through the proxy."""
-    client = proxy.connect()
-    await trio.testing.wait_all_tasks_blocked()
-    yield client, server.ends[-1]
-
-
-async def rest(stream: trio.abc.Stream) -> bytes:
-    """What comes before the end, whichever end it is."""
-    found = b""
-    try:
-        while data := await stream.receive_some(65_536):
-            found += data
-    except trio.BrokenResourceError:
-        pass
-    return found
+from datafye_trio.wire import MemoryStream
 
 
 async def test_bytes_pass_both_ways_and_are_counted(autojump_clock: trio.testing.MockClock) -> None:
@@ -292,55 +254,6 @@ async def _asking(proxy: Proxy) -> MemoryStream:
     client = proxy.connect()
     await client.send_all(upgrade_head())
     return client
-
-
-@pytest.mark.parametrize("size", [0, 1, 5_000])
-async def test_by_tcp_the_same_bytes_and_then_a_reset(size: int) -> None:
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    sent = bytes(range(256)) * 100
-    broken = trio.Event()
-
-    async def answer(stream: trio.SocketStream) -> None:
-        await stream.send_all(sent)
-        with pytest.raises(trio.BrokenResourceError):
-            await stream.receive_some()
-        broken.set()
-
-    with trio.fail_after(10):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, answer, listeners)
-            far = listeners[0].socket.getsockname()[1]
-
-            async def upstream() -> trio.abc.Stream:
-                return await trio.open_tcp_stream("127.0.0.1", far)
-
-            async with open_proxy(upstream, scripted([CutAfter(size)])) as proxy:
-                stream = await trio.open_tcp_stream("127.0.0.1", await proxy.listen())
-                found = b""
-                with pytest.raises(trio.BrokenResourceError) as caught:
-                    while True:
-                        found += await stream.receive_some(1_000)
-                assert isinstance(caught.value.__cause__, ConnectionResetError)
-                assert found == sent[:size]
-                await stream.aclose()
-                await broken.wait()
-                assert [cut.from_server for cut in proxy.cuts] == [size]
-            nursery.cancel_scope.cancel()
-
-
-async def test_by_tcp_an_outage_is_a_reset() -> None:
-    server = FarEnd()
-    with trio.fail_after(10):
-        async with open_proxy(server) as proxy:
-            port = await proxy.listen()
-            proxy.refuse_next(1)
-            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-                with pytest.raises(trio.BrokenResourceError):
-                    await stream.receive_some()
-            assert proxy.statistics() == ProxyStatistics(0, 1, 0, 0, 0, 0, 0)
-            async with await trio.open_tcp_stream("127.0.0.1", port):
-                await server.reached.wait()
-                assert proxy.statistics() == ProxyStatistics(1, 1, 0, 1, 0, 0, 0)
 
 
 async def test_random_cuts_come_where_the_seed_says(autojump_clock: trio.testing.MockClock) -> None:
