@@ -81,7 +81,7 @@ class Topic:
     def join(self, sink: Sink) -> None:
         """A subscription reads it, from `next` on."""
         self.live = [*self.live, sink]
-        self.refresh()
+        self._check_reach()
         if self.latest is not None and self._shows(sink):
             sink.put(self.key, self.epoch, 0, self.latest)
 
@@ -94,8 +94,7 @@ class Topic:
             self.live = [*self.live, sink]
         else:
             self.behind[sink] = place
-            self.resync = self.resync or self.wire is Wire.ON
-        self.refresh()
+        self._check_reach()
 
     def rewind(self, sink: Sink, place: int) -> None:
         """A subscription reads it again, from after an earlier `seq` on; the server may not hold all of it any more."""
@@ -137,6 +136,8 @@ class Topic:
             self.next = self.wire_next = self.fast = seq + 1
             self.received += 1
             self.latest = item
+        else:
+            self.resync = True
 
     def started(self, epoch: str, position: int) -> None:
         """Joined for the first time: what comes after `position` is ours."""
@@ -147,9 +148,9 @@ class Topic:
     def rejoined(self, position: int) -> None:
         """Joined again: the server sends what comes after `position`."""
         self.wire_next, self.adopt = position + 1, False
-        # A subscription that came back meanwhile may lack what was before.
-        self.resync = self.wanted and self.resume_from < position
-        self.set_wire(Wire.ON)
+        self.wire = Wire.ON
+        self.resync = False
+        self._check_reach()  # a subscription may have come back meanwhile
 
     def restarted(self, epoch: str, reason: GapReason) -> None:
         """The numbering begins anew, or has become unknown: nobody knows how much was lost."""
@@ -171,14 +172,12 @@ class Topic:
         self._stands_before(seq)
         if self.resync or self.wire is not Wire.ON:
             return
-        if not self.wanted:
-            self.resync = True
-        elif seq < self.wire_next:
+        if seq < self.wire_next:
             self.repeated += 1
         elif not self._skipped(seq):
             self.wire_next = seq + 1
             self._hand_out(seq, item)
-        self.refresh()
+        self._check_wanted()
 
     def snapshot(self, seq: int, item: Any) -> None:
         """The newest message, sent once more: it counts neither as sent nor as received."""
@@ -205,7 +204,7 @@ class Topic:
             self.resync = True
         else:
             self.lose(last, reason)
-        self.refresh()
+        self._check_wanted()
 
     def lose(self, last: int, reason: GapReason) -> None:
         """What readers do not have up to `last` never comes: each is told exactly what it lacks."""
@@ -246,6 +245,17 @@ class Topic:
     def _shows(self, sink: Sink) -> bool:
         """Whether a subscription gets the newest message when it is joined: a quote stands until the next one."""
         return sink.snapshots and self.key.channel is Channel.QUOTES
+
+    def _check_reach(self) -> None:
+        """After somebody has joined: what the server has passed already is to be sent again."""
+        if self.wire is Wire.ON and self.wanted and self.resume_from + 1 < self.wire_next:
+            self.resync = True
+        self.refresh()
+
+    def _check_wanted(self) -> None:
+        """After a message that nobody took: who comes next needs it."""
+        self.resync = self.resync or not self.wanted
+        self.refresh()
 
     def _stands_before(self, seq: int) -> None:
         """After a new beginning, the first number that comes tells where the numbering stands."""
