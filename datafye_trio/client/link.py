@@ -119,6 +119,8 @@ class Link:
         except ClientSocketClosed as closed:
             self._end(DisconnectedError(closed.code, closed.reason, retryable=comes_back(closed.code)), connection)
         except DisconnectedError as failure:
+            if failure.code == _LOST:
+                socket.abandon()
             self._end(failure, connection)
 
     def _end(self, failure: DisconnectedError, connection: trio.CancelScope) -> None:

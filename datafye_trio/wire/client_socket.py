@@ -84,6 +84,7 @@ class ClientSocket:
         self._websocket = websocket
         self._lane = lane
         self._reader = reader
+        self._abandoned = False
         self._left: tuple[int, str] | None = None
         self._numbers = itertools.count()
         self._ready: deque[bytes | str] = deque()
@@ -163,6 +164,10 @@ class ClientSocket:
         if self._over:
             raise self._ending()
 
+    def abandon(self) -> None:
+        """The server is as good as gone: `close` does not wait for its answer."""
+        self._abandoned = True
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Say goodbye and wait up to 2 s for the answer; what was not received is dropped. Idempotent."""
         judgement = None if self._lane.peer_closed or self._lane.lost else self._judgement()
@@ -174,7 +179,7 @@ class ClientSocket:
             self._reader.goodbye = scope
             if judgement is not None:
                 await self._send_close(*judgement)
-            if self._reader.ended.is_set():
+            if self._abandoned or self._reader.ended.is_set():
                 await self._lane.aclose()  # no answer can come
             else:
                 await self._websocket.aclose(code, reason or None)
