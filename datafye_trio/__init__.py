@@ -74,6 +74,7 @@ from datafye_trio.model import (
     Trade,
 )  # fmt: skip
 from datafye_trio.protocol import CloseCode, Data, ErrorCode, Message, decode_message
+from datafye_trio.relay import Relay, RelayConfig, open_relay
 from datafye_trio.server import AccessConfig, ConnectionLimits, ControlConfig, Server, ServerConfig, open_server
 from datafye_trio.sources import (
     Aggregating,
@@ -109,6 +110,7 @@ __all__ = [
     "Source", "Publisher", "Synthetic", "SyntheticConfig", "SyntheticMarket", "Replay", "ReplayConfig", "Program",
     "Mark", "Aggregating", "Controllable", "PlayState", "Historical", "History", "HistoryQuery",
     "RecordedHistory", "SyntheticHistory",
+    "open_relay", "Relay", "RelayConfig",
     "Aggregation", "SmaPeriods", "EmaPeriods", "default_aggregation", "TradeRule", "Updates", "every_trade",
     "consolidated", "only_conditions", "fold_bars", "fold_trades", "Derivation",
     "CloseCode", "ErrorCode", "Message", "Data", "decode_message",

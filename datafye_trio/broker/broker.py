@@ -24,6 +24,7 @@ from datafye_trio.errors import ConfigurationError
 from datafye_trio.model import Event, Halt, Resume
 from datafye_trio.protocol import Codec, Encoding, Gap
 from datafye_trio.sources import BATCH, Mark, Source
+from datafye_trio.sources.positions import Relaying
 
 __all__ = ["Broker", "BrokerConfig"]
 
@@ -98,7 +99,8 @@ class Broker:
         info = source.dataset
         if info.name in self.datasets:
             raise ConfigurationError(f"the dataset {info.name} is named twice: give each source its own")
-        dataset = Dataset(info, source, self._new_epoch(), self.store, self)
+        epoch = source.epoch if isinstance(source, Relaying) else self._new_epoch()
+        dataset = Dataset(info, source, epoch, self.store, self)
         self.datasets[info.name] = dataset
         return dataset
 
@@ -195,6 +197,10 @@ class Broker:
         """The topics of all datasets."""
         return sum(len(board.topics) for dataset in self.datasets.values() for board in dataset.boards.values())
 
+    def encode(self, topic: Topic, event: Event, seq: int, encoding: Encoding) -> bytes:
+        """The frame of a data message."""
+        return self.frame(self.codec.write(self._fields(topic, event, seq), encoding), encoding)
+
     def snapshot(self, topic: Topic, encoding: Encoding) -> bytes | None:
         """The frame of a topic's latest data message, sent once more; None if there is none."""
         if topic.latest is None:
@@ -243,14 +249,11 @@ class Broker:
         now = trio.current_time()
         events = [routed for dataset, batch in batches for routed in dataset.expand(batch, now)]
         if len(events) <= 2 * BATCH:
-            fan_out(events, self._encode, now)
+            fan_out(events, self.encode, now)
             return
         for start in range(0, len(events), _SLICE):
-            fan_out(events[start : start + _SLICE], self._encode, trio.current_time())
+            fan_out(events[start : start + _SLICE], self.encode, trio.current_time())
             await trio.lowlevel.checkpoint()
-
-    def _encode(self, topic: Topic, event: Event, seq: int, encoding: Encoding) -> bytes:
-        return self.frame(self.codec.write(self._fields(topic, event, seq), encoding), encoding)
 
     def _fields(self, topic: Topic, event: Event, seq: int) -> dict[str, Any]:
         board = topic.board

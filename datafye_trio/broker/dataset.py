@@ -11,6 +11,7 @@ import trio
 
 from datafye_trio.aggregates import Aggregation
 from datafye_trio.broker.derived import Derived, topics_of_bar
+from datafye_trio.broker.positions import DatasetPositions
 from datafye_trio.broker.ring import RingStore
 from datafye_trio.broker.topic import Board, BoardKey, Routed, Topic
 from datafye_trio.broker.validate import channels_of, check_event
@@ -51,6 +52,7 @@ class Dataset:
         }
         self.derived = None if aggregation is None else Derived(aggregation, info.name, info.asset_class, self.boards)
         self.source = source
+        self.positions = DatasetPositions(self, broker)
         self._broker = broker
         self._scope = trio.CancelScope()
         self._routes: dict[tuple[type, str], tuple[Topic, ...]] = {}

@@ -88,16 +88,31 @@ class Ring:
     def __len__(self) -> int:
         return self._count
 
-    def append(self, now: float, first: int, frames: Sequence[bytes]) -> None:
-        """Keep the frames of one pass, and forget what is older and more than the limits ask for.
+    @property
+    def first(self) -> int:
+        """The `seq` of the first message that is kept; of the next one where none is."""
+        return self._segments[0].first if self._segments else self._next
 
-        Where numbers are left out (a relayed feed that itself has lost some), what was before is forgotten: a client
-        that resumes is told of a gap, and not led across it in silence.
+    def restart(self, first: int) -> None:
+        """Forget everything: the next message has this `seq`. Where numbers are left out (a relayed feed that itself
+        has lost some), a client that resumes is told of a gap, and not led across it in silence.
         """
-        while self._segments and first != self._next:
+        while self._segments:
             self.forget_first()
-        size = sum(map(len, frames)) + len(frames) * _FRAME_OVERHEAD + _SEGMENT_OVERHEAD
-        segment = Segment(self, now, first, list(frames), size)
+        self._next = first
+
+    def prepend(self, now: float, frames: Sequence[bytes]) -> None:
+        """Keep frames of the messages just before the first that is kept."""
+        segment = self._segment(now, self.first - len(frames), frames)
+        self._segments.appendleft(segment)
+        self._count += len(segment.frames)
+        self._store.add(segment)
+
+    def append(self, now: float, first: int, frames: Sequence[bytes]) -> None:
+        """Keep the frames of one pass, and forget what is older and more than the limits ask for."""
+        if first != self._next:
+            self.restart(first)
+        segment = self._segment(now, first, frames)
         self._segments.append(segment)
         self._count += len(segment.frames)
         self._next = first + len(segment.frames)
@@ -106,6 +121,10 @@ class Ring:
         while (oldest := self._segments[0]).time < horizon and self._count - len(oldest.frames) >= limits.messages:
             self.forget_first()
         self._store.add(segment)
+
+    def _segment(self, now: float, first: int, frames: Sequence[bytes]) -> Segment:
+        size = sum(map(len, frames)) + len(frames) * _FRAME_OVERHEAD + _SEGMENT_OVERHEAD
+        return Segment(self, now, first, list(frames), size)
 
     def forget_first(self) -> None:
         """Let go of the oldest segment."""
@@ -119,7 +138,7 @@ class Ring:
         With bounds, the first of them only: at most `messages`, and `size` bytes in all, but one if there is any.
         """
         segments = self._segments
-        if (segments[0].first if segments else self._next) > seq + 1:
+        if self.first > seq + 1:
             return None
         found: list[bytes] = []
         # Cut in two, not walked: a client that is far behind comes back for chunk after chunk.

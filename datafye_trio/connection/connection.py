@@ -94,7 +94,7 @@ class Connection:
             if query:
                 self._judge(self._handler.handle_fields({**query, "action": "subscribe"}, self._session))
             async with trio.open_nursery() as nursery:
-                self._handler.open(nursery)
+                self._handler.open(nursery, self._session, self.end)
                 nursery.start_soon(self._read)
                 nursery.start_soon(self._watch)
                 nursery.start_soon(self._write, nursery.cancel_scope)

@@ -8,6 +8,7 @@ from typing import Any
 import trio
 
 from datafye_trio.broker import Broker, Subscriber
+from datafye_trio.connection.admission import Admission, Late
 from datafye_trio.connection.answers import Answers
 from datafye_trio.connection.limits import RequestLimits
 from datafye_trio.connection.streams import Streams
@@ -56,18 +57,23 @@ class Handler:
         self._endpoint = endpoint
         self._limits = limits
         self._on_pong = on_pong
+        self._end: Callable[[Ending], None] = lambda _: None
         self._answers = Answers(broker, subscriber)
         self._subscribing = Subscribing(broker, subscriber, endpoint, limits, self._answers)
+        self._admission = Admission(broker, endpoint, limits.symbols, self._serve_late)
         self.streams = Streams(broker, subscriber, endpoint, limits, self._answers)
 
-    def open(self, nursery: trio.Nursery) -> None:
-        """Before the first message is read: where the tasks run that some requests need."""
-        self.streams.nursery = self._subscribing.resuming.nursery = nursery
+    def open(self, nursery: trio.Nursery, session: Session, end: Callable[[Ending], None]) -> None:
+        """Before the first message is read: where the tasks run that some requests need, and what ends it all."""
+        self._session, self._end = session, end
+        self.streams.nursery = self._subscribing.resuming.nursery = self._admission.nursery = nursery
+        self._admission.start()
 
     def cancel(self) -> None:
         """The connection ends: end those tasks without a word."""
         self.streams.cancel()
         self._subscribing.resuming.cancel()
+        self._admission.cancel()
 
     def handle(self, message: str | bytes, session: Session) -> Ending | None:
         """Serve one message and queue the answers. Returns the ending if this was too much.
@@ -94,13 +100,24 @@ class Handler:
                 if not admitted:
                     self._answers.error(_rate_limited(self._limits.rate), request_id)
                     return None  # not counted as an error: the budget has its own close code
-            refusals = self._serve(request, ignored)
         except RequestError as error:
-            refusals = [error]
+            return self._refuse([error], request_id, session)
+        return self._refuse(self._answered(request, ignored), request_id, session)
+
+    def _answered(self, request: Request, ignored: tuple[str, ...]) -> Sequence[RequestError]:
+        """Serve a request; returns what is refused of it."""
+        try:
+            return self._serve(request, ignored)
+        except RequestError as error:
+            return [error]
         except Exception:
             log.exception("request failed")
-            refusals = [RequestError(ErrorCode.INTERNAL, "the server failed at this request: try again later")]
-        return self._refuse(refusals, request_id, session)
+            return [RequestError(ErrorCode.INTERNAL, "the server failed at this request: try again later")]
+
+    def _serve_late(self, late: Late) -> None:
+        refusals = [*(self._answered(late.request, late.ignored) if late.request is not None else ()), *late.refusals]
+        if (ending := self._refuse(refusals, late.id, self._session)) is not None:
+            self._end(ending)
 
     def _refuse(
         self, refusals: Sequence[RequestError], request_id: str | int | None, session: Session
@@ -119,6 +136,8 @@ class Handler:
                 self._on_pong(request.timestamp)
             case Ping():
                 self._ping(request, ignored)
+            case Subscribe() | Unsubscribe() | ListSubscriptions() if self._admission.defers(request, ignored):
+                pass  # comes back by `_serve_late`
             case Subscribe():
                 return self._subscribing.subscribe(request, ignored)
             case Unsubscribe():

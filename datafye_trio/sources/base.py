@@ -10,6 +10,7 @@ import attrs
 
 from datafye_trio.aggregates import Aggregation
 from datafye_trio.model import Channel, DatasetInfo, Event, Frequency
+from datafye_trio.sources.positions import Positions
 
 __all__ = [
     "BATCH", "Aggregating", "Controllable", "Historical", "History", "HistoryQuery", "Mark", "PlayState", "Publisher",
@@ -54,6 +55,10 @@ class Publisher(Protocol):
 
     async def wait_subscribed(self, topics: int) -> None:
         """Wait until at least so many topics of this dataset have a subscriber. Cancel-safe."""
+
+    @property
+    def positions(self) -> Positions:
+        """For a source whose events have positions already: what it uses in place of `publish`."""
 
     def now_ns(self) -> int:
         """The wall clock, in nanoseconds since 1970 UTC. Intervals come from `trio.current_time()`, never from here."""

@@ -20,7 +20,7 @@ from datafye_trio.protocol import Encoding
 
 def one_pass(dataset: Dataset, *events: Event) -> int:
     """A pass by itself."""
-    return fan_out(dataset.expand(events, 0.0), dataset._broker._encode, 0.0)
+    return fan_out(dataset.expand(events, 0.0), dataset._broker.encode, 0.0)
 
 
 def chunks_of(client: Client) -> list[Chunk]:
@@ -175,7 +175,7 @@ async def _cost(other_topics: int, other_clients: int) -> tuple[int, int, int]:
     codec = cast("CountingCodec", broker.codec)
     codec.written.clear()
     with Calls() as calls:
-        fan_out(events, broker._encode, 0.0)
+        fan_out(events, broker.encode, 0.0)
     assert not any(bystander.outbox.pending() for bystander in bystanders)
     return len(codec.written), len(chunks_of(client)), calls.count
 
@@ -196,7 +196,7 @@ async def test_another_client_of_the_same_topics_costs_no_encoding_and_no_joinin
             Client(broker).subscribe(dataset.boards[QUOTES], "AAPL")
         events = dataset.expand([quote(n=n) for n in range(messages)], 0.0)
         with Calls() as counted:
-            fan_out(events, broker._encode, 0.0)
+            fan_out(events, broker.encode, 0.0)
         return counted.count
 
     few = await calls(11, 2) - await calls(1, 2)

@@ -1,0 +1,109 @@
+"""A server, a relay of it, and clients of the relay: all in memory, in one run, under a virtual clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import trio
+from support import RawClient, virtual_wall_clock
+
+from datafye_trio import Program, Server, ServerConfig, Source, open_server
+from datafye_trio.client import Feed, FeedConfig, open_feed
+from datafye_trio.model import FeedItem
+from datafye_trio.relay import RelayConfig, open_relay
+
+WAIT = 30
+
+
+class Upstream:
+    """A server that may be stopped and started anew; `dial` waits for it."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self.server: Server | None = None
+        self.streams: list[trio.abc.Stream] = []
+        self._nursery = nursery
+        self._stop = trio.Event()
+        self._stopped = trio.Event()
+
+    async def start(self, epoch: str = "first", source: Source | None = None) -> Server:
+        self._stop, self._stopped = trio.Event(), trio.Event()
+        server: Server = await self._nursery.start(self._run, epoch, source or Program())
+        return server
+
+    async def stop(self) -> None:
+        self._stop.set()
+        await self._stopped.wait()
+
+    async def cut(self) -> None:
+        """Reset every connection."""
+        for stream in self.streams:
+            await stream.aclose()
+        self.streams.clear()
+
+    async def dial(self) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        if self.server is None:
+            raise OSError("nobody there")
+        stream = self.server.connect()
+        self.streams.append(stream)
+        return stream
+
+    async def _run(self, epoch: str, source: Source, task_status: trio.TaskStatus[Server]) -> None:
+        async with open_server(
+            sources=[source], listen=False, wall_clock=virtual_wall_clock, new_epoch=lambda: epoch
+        ) as server:
+            self.server = server
+            task_status.started(server)
+            await self._stop.wait()
+            self.server = None
+        self._stopped.set()
+
+
+@asynccontextmanager
+async def relaying(
+    upstream: Upstream, config: ServerConfig | None = None, relay: RelayConfig | None = None
+) -> AsyncIterator[Server]:
+    """A relay of it, served."""
+    async with AsyncExitStack() as stack:
+        feed = FeedConfig(open_stream=upstream.dial)
+        sources = await stack.enter_async_context(open_relay("ws://up", feed, config=relay))
+        yield await stack.enter_async_context(
+            open_server(config, sources, listen=False, wall_clock=virtual_wall_clock, new_epoch=lambda: "relay's own")
+        )
+
+
+def feed_of(server: Server) -> open_feed:
+    """A client of a server."""
+
+    async def dial() -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        return server.connect()
+
+    return open_feed("ws://relay", FeedConfig(open_stream=dial))
+
+
+async def take(subscription: Any, count: int) -> list[Any]:
+    """The next items."""
+    found = []
+    with trio.fail_after(WAIT):
+        while len(found) < count:
+            found.append(await anext(subscription))
+    return found
+
+
+def subscriptions(server: Server) -> dict[str, int]:
+    """How many clients each topic of a server has, by channel and symbol."""
+    found = {}
+    for dataset in server._broker.datasets.values():
+        for key, board in dataset.boards.items():
+            if board.wildcards:
+                found[f"{key.channel}:*"] = len(board.wildcards)
+            for topic in board.topics.values():
+                if topic.subscribers:
+                    found[f"{key.channel}:{topic.symbol}"] = len(topic.subscribers)
+    return found
+
+
+__all__ = ["Feed", "FeedItem", "RawClient", "Upstream", "feed_of", "relaying", "subscriptions", "take"]
