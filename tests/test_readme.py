@@ -134,24 +134,6 @@ def test_every_example_runs(name: str, url: str) -> None:
     assert len(done.stdout.splitlines()) >= EXPECTED[name]
 
 
-def test_the_lifecycle_example_prints_the_frames_of_all_five_steps(url: str) -> None:
-    script = ROOT / "scripts" / "examples" / "lifecycle.py"
-    done = subprocess.run(
-        [sys.executable, str(script), f"{url}/stocks/live/quotes", "MSFT"],
-        capture_output=True, text=True, timeout=WAIT, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    steps = done.stdout.split("\n# ")
-    assert [step[:2] for step in steps[1:]] == ["1.", "2.", "3.", "4.", "5."]
-    frames = ("connected", "subscribed", "quote", "unsubscribed", "closed with 1000")
-    assert all(frame in step for step, frame in zip(steps[1:], frames, strict=True))
-    gone = subprocess.run(
-        [sys.executable, str(script), "ws://127.0.0.1:9/"], capture_output=True, text=True, timeout=WAIT, check=False
-    )
-    assert gone.returncode == 1
-    assert len(gone.stderr.splitlines()) == 1
-
-
 def test_every_block_is_checked() -> None:
     shown = README.count("```json") + README.count("```python")
     assert shown == sum(bool(body) for _, body in BLOCKS)

@@ -22,7 +22,8 @@ COUNT = 1_000
 async def show(states: StateWatch) -> None:
     """Print each state of the feed, until it is closed."""
     async for change in states:
-        print("state:", change.state, f"({change.why})" if change.why else "", flush=True)
+        why = f" ({change.why})" if change.why else ""
+        print(f"state: {change.state}{why}", flush=True)
 
 
 async def main(url: str | None) -> None:
