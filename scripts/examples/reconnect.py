@@ -20,7 +20,7 @@ COUNT = 1_000
 
 
 async def show(states: StateWatch) -> None:
-    """Print each state of the feed, until it is closed."""
+    """Print each state of the feed."""
     async for change in states:
         why = f" ({change.why})" if change.why else ""
         print(f"state: {change.state}{why}", flush=True)
@@ -28,7 +28,7 @@ async def show(states: StateWatch) -> None:
 
 async def main(url: str | None) -> None:
     """Follow all trades for a while, then print the account of each symbol."""
-    async with trio.open_nursery() as nursery, open_feed(url) as feed:
+    async with open_feed(url) as feed, trio.open_nursery() as nursery:
         nursery.start_soon(show, feed.states())
         async with feed.trades("*") as trades:
             received = 0
@@ -43,6 +43,7 @@ async def main(url: str | None) -> None:
                     break
             for entry in feed.ledger().values():
                 print(f"{entry.topic.symbol}: {entry.received} received, {entry.missing} missing")
+        nursery.cancel_scope.cancel()
 
 
 if __name__ == "__main__":
