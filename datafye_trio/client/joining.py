@@ -59,9 +59,9 @@ class Reader:
             return item.start
         return int(getattr(item, "exchange_timestamp", None) or item.timestamp)
 
-    def corrects(self, item: Any) -> bool:
-        """Whether it is a correction of a bar that was final."""
-        return bool(item.get("revision") if type(item) is dict else getattr(item, "revision", None))
+    def revision(self, bar: Any) -> int:
+        """Which correction of a final bar it is; 0: none."""
+        return int((bar.get("revision") if type(bar) is dict else bar.revision) or 0)
 
     def plain(self, item: Any) -> Any:
         """What can be compared: the event, however it came."""
@@ -94,10 +94,10 @@ class _Bars:
         self._since = since
         self._reader = reader
         starts = [reader.time(bar) for bar in join.window]
-        self._first = min((reader.time(bar) for bar in join.window if not reader.corrects(bar)), default=None)
+        self._first = min((reader.time(bar) for bar in join.window if not reader.revision(bar)), default=None)
         self.stop = max(starts) + 1 if starts else span_of(clock, frequency, join.key.asset_class)[0]
         self._last: int | None = None
-        self._recent: dict[int, Any] = {}
+        self._recent: dict[int, int] = {}
 
     def take(self, bar: Any) -> list[Any]:
         """What is delivered for a stored bar."""
@@ -106,7 +106,7 @@ class _Bars:
             return []
         self._last = start
         if not self.join.window:
-            self._recent[start] = self._reader.plain(bar)
+            self._recent[start] = self._reader.revision(bar)
             if len(self._recent) > _RECENT:
                 del self._recent[next(iter(self._recent))]
         return [bar]
@@ -125,10 +125,8 @@ class _Bars:
         start = self._reader.time(bar)
         if self.join.window or self._last is None or start > self._last:
             return None
-        if not self._reader.corrects(bar):
-            return True
-        plain = self._reader.plain(bar)
-        return bool(self._recent.get(start, plain) == plain)  # stored ones have all corrections that were made before
+        revision = self._reader.revision(bar)
+        return revision <= self._recent.get(start, revision)  # a stored one has what corrected it before
 
 
 class _Ticks:
