@@ -152,3 +152,88 @@ def test_what_was_conflated_without_our_asking_is_a_hole() -> None:
     game.server.topics[A].head = 3
     game.server.tell_data(A, 3, conflated=2)
     game.finish()
+
+
+def test_full_again_on_the_way_back() -> None:
+    game = playing()
+    slow = reader(game, "A", "B", "C", capacity=1)
+    exchange(game)
+    publish(game, A, 2)
+    exchange(game)
+    game.restart()
+    publish(game, A)
+    game.connect()
+    exchange(game)
+    for _ in range(3):
+        assert game.talk.book.boards  # each has one place in the buffer for its gap
+        slow.take(1)
+    game.finish()
+    assert slow.sink.gaps == 3
+
+
+def test_who_is_too_full_to_be_told_of_a_gap_is_told_later() -> None:
+    game = playing()
+    slow, quick = reader(game, "A", capacity=2), reader(game, "A", capacity=100)
+    exchange(game)
+    publish(game, A, 2)
+    exchange(game)
+    game.server.topics[A].head = game.server.topics[A].floor = 5
+    game.server.tell_gap(A, "slow_consumer", **{"from": 3, "to": 5})
+    game.deliver(1)
+    assert slow.sink.paused
+    assert items(quick, judged=False) == [1, 2, (3, 5, "slow_consumer")]
+    slow.take(2)
+    game.settle()
+    assert slow.places[A].seq == 5
+    assert slow.sink.missing == 3
+
+
+def test_a_gap_after_a_hole_asks_for_the_hole_first() -> None:
+    game = playing()
+    one = reader(game, "A")
+    exchange(game)
+    game.server.topics[A].head = 4
+    game.server.tell_gap(A, "slow_consumer", **{"from": 3, "to": 4})
+    game.deliver(1)
+    assert items(one) == []
+    exchange(game)
+    exchange(game)
+    assert items(one) == [1, 2, 3, 4]
+
+
+def test_a_gap_that_is_over_changes_nothing() -> None:
+    game = playing()
+    one = reader(game, "A")
+    exchange(game)
+    publish(game, A, 3)
+    game.server.tell_gap(A, "slow_consumer", **{"from": 1, "to": 3})
+    exchange(game)
+    assert items(one) == [1, 2, 3]
+
+
+def test_a_gap_first_of_all_in_a_new_numbering_tells_where_it_stands() -> None:
+    game = playing()
+    one = reader(game, "A")
+    exchange(game)
+    game.server.epoch = 2
+    game.server.tell_gap(A, "epoch_changed")
+    game.server.tell_gap(A, "slow_consumer", **{"from": 8, "to": 9})
+    game.deliver(2)
+    assert items(one, judged=False) == [(None, None, "epoch_changed"), (8, 9, "slow_consumer")]
+    entry = game.talk.book.ledger()[topic_key(A)]
+    assert (entry.begin, entry.last, entry.missing) == (7, 9, 2)
+
+
+def test_one_that_reads_again_from_an_earlier_place() -> None:
+    game = playing()
+    one, two = reader(game, "A"), reader(game, "A")
+    exchange(game)
+    publish(game, A, 3)
+    exchange(game)
+    assert items(one) == items(two) == [1, 2, 3]
+    topic(game, A).rewind(one.sink, 1)
+    game.talk.book.touch(topic(game, A))
+    exchange(game)
+    exchange(game)
+    assert items(one, judged=False) == [2, 3]
+    assert items(two) == []
