@@ -1,7 +1,8 @@
 """Every block of the README is true: JSON is sent and compared with what comes, Python is run.
 
 A comment before a block says what it is: `connect: PATH`, `send`, `receive` (the next message that is no snapshot) or
-`receive: TYPE`, `run`, `example: NAME` (a client program; its host names are mapped to a local server).
+`receive: TYPE`, `run`, `example: NAME` (a client program; its host names are mapped to a local server), or `file: NAME`
+(it stands in that file of `scripts/examples`, which has tests of its own).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ BASE = "/datafye-ws/v1"
 BLOCKS = [
     (found["what"], found["body"] or "")
     for found in re.finditer(
-        r"<!-- (?P<what>(?:connect|send|receive|run|example)\b[^>]*?) -->\n(?:```\w+\n(?P<body>.*?)```)?",
+        r"<!-- (?P<what>(?:connect|send|receive|run|example|file)\b[^>]*?) -->\n(?:```\w+\n(?P<body>.*?)```)?",
         README,
         re.DOTALL,
     )
@@ -85,7 +86,7 @@ async def test_every_json_block_is_what_goes_over_the_wire(autojump_clock: MockC
 
 
 @pytest.mark.parametrize(
-    "code", [body for what, body in BLOCKS if what == "run"], ids=["embedded", "deterministic", "folds"]
+    "code", [body for what, body in BLOCKS if what == "run"], ids=["client", "embedded", "deterministic", "folds"]
 )
 def test_programs_without_a_server_run(code: str) -> None:
     done = subprocess.run(
@@ -132,6 +133,18 @@ def test_every_example_runs(name: str, url: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= EXPECTED[name]
+
+
+@pytest.mark.parametrize(("what", "body"), [block for block in BLOCKS if block[0].startswith("file: ")])
+def test_what_is_shown_of_a_file_stands_in_it(what: str, body: str) -> None:
+    assert body in (ROOT / "scripts" / "examples" / what.removeprefix("file: ")).read_text()
+
+
+def test_links_lead_to_headings() -> None:
+    text = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    places = {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
+    assert set(re.findall(r"\]\(#([^)]*)\)", text)) <= places
 
 
 def test_every_block_is_checked() -> None:
