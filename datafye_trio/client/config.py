@@ -26,7 +26,7 @@ class FeedConfig:
     Attributes:
         reconnect: waits, and how often.
         layout: `single`: one connection for all channels. `per-channel`: one for each, on paths of their own, as older
-            deployments have it. `auto`: single, unless the server answers 404 to it.
+            deployments have it. `auto`: single, unless the server answers 404 to it, or accepts and does not greet.
         ssl_context: for `wss://`; the default trusts what the system trusts, and checks names.
         ca: a PEM file with the authorities to trust instead.
         proxy: `environment` (the usual variables), None, or `http://host:port`.

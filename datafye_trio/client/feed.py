@@ -33,7 +33,7 @@ RawItem: TypeAlias = dict[str, Any] | Gap | Live
 
 
 class Feed(Generic[T]):
-    """A feed that runs; made by `open_feed`, which also ends it. Its subscriptions share one connection."""
+    """A feed that runs; made by `open_feed`, which also ends it. Its subscriptions share its connections."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub

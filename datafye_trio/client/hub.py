@@ -115,14 +115,15 @@ class Hub:
                 sink.changed()
 
     async def _try_single(self) -> None:
-        single = self._wirings[0]
-        assert isinstance(single, Single)  # noqa: S101 -- of two, it is the first
+        single, per_channel = self._wirings
+        assert isinstance(single, Single) and isinstance(per_channel, PerChannel)  # noqa: S101, PT018 -- as made
         try:
             await single.run()
         except FeedError as failure:
-            if not single.falls_back(failure):
+            if (patience := single.patience_after(failure)) is None:
                 raise
             log.info("no path for all channels: one connection for each", url=self.url, why=str(failure))
+            per_channel.patience = patience
             del self._wirings[0]
 
     def _line(self, key: BoardKey) -> Line:

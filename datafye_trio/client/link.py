@@ -38,6 +38,7 @@ class Link:
 
     Attributes:
         final: the failures after which it does not come back, whatever they advise.
+        patience: the seconds within which the server must greet.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Link:
         self.url = url
         self.talk = talk
         self.final: tuple[type[FeedError], ...] = ()
+        self.patience = config.answer_seconds
         self._config = config
         self._states = states
         self._backoff = backoff
@@ -209,8 +211,9 @@ class Link:
         return min(self._answer_due(), self._beaten + heartbeat)
 
     def _answer_due(self) -> float:
-        waits = not self.talk.greeted or self.talk.unanswered
-        return self._asked + self._config.answer_seconds if waits else math.inf
+        if not self.talk.greeted:
+            return self._asked + self.patience
+        return self._asked + self._config.answer_seconds if self.talk.unanswered else math.inf
 
     def _interval(self) -> float | None:
         """Seconds between heartbeats; None where the server sends none."""

@@ -30,7 +30,7 @@ log = get_logger("feed")
 
 REFUSED: Final = "REFUSED"
 """The `code` of a refusal by a server that has no codes."""
-_CONTROL: Final = frozenset({"connected", "subscribed", "unsubscribed", "pong", "stream_start", "stream_end"})
+_ANSWERS: Final = frozenset({"subscribed", "unsubscribed"})
 _HALTS: Final = frozenset({"halt", "resume"})
 _NAMELESS: Final = "the server's frames name no symbol: subscribe to one symbol only, or open a feed for each"
 
@@ -151,7 +151,8 @@ class PlainTalk:
         what = "it is not documented that this server has a subscription to every symbol: name the symbols"
         for board in self.line.boards.values():
             for sink in list(board.stars):
-                self._book.drop_star(sink, board)
+                del board.stars[sink], sink.stars[board]
+                sink.pending.discard(board)
                 self._book.refuse(sink, SubscriptionError(REFUSED, what, (ALL,)))
 
     @property
@@ -161,15 +162,17 @@ class PlainTalk:
 
     def _frame(self, fields: Fields) -> None:
         kind = fields.get("type")
-        wrong = fields.get("status")
-        if kind == "error" or (isinstance(wrong, str) and wrong):
-            words = wrong or fields.get("message") or fields.get("error") or json.dumps(fields)
-            self.refuse(str(words)[:500])
+        answer = kind in _ANSWERS or (kind is None and "status" in fields)
+        if kind == "error" or (answer and fields.get("status")):
+            words = (fields.get(name) for name in ("status", "message", "error"))
+            self.refuse(next((word for word in words if isinstance(word, str) and word), json.dumps(fields))[:500])
+        elif answer:
+            self._accept()
         elif kind == "heartbeat":
             self._pongs += 1
-        elif kind in _CONTROL or (kind is None and "status" in fields):
-            if kind != "connected":
-                self._accept()
+        elif kind == "connected":
+            if "protocol" in fields:
+                self._puzzle("this server greets now: open the feed anew, to have each loss seen")
         elif not self._refused:
             self._data(fields, halt=kind in _HALTS)
 

@@ -14,7 +14,7 @@ import attrs
 from datafye_trio.client.ledger import LedgerEntry
 from datafye_trio.client.line import Line
 from datafye_trio.client.sink import Sink
-from datafye_trio.client.topic import Topic
+from datafye_trio.client.topic import Topic, Wire
 from datafye_trio.model import Gap, GapReason, TopicKey
 
 __all__ = ["PlainLine", "PlainTopic"]
@@ -24,7 +24,10 @@ _UNNUMBERED: Final[GapReason] = "unnumbered"
 
 @attrs.define(eq=False)
 class PlainTopic(Topic):
-    """See the module. Its `epoch` is empty, and it has no place to come back to."""
+    """See the module. Its `epoch` is empty; a place is one of `heard`, at which a subscription has all there was."""
+
+    heard: int = 0
+    """Messages and new connections so far, whether somebody read just then or not."""
 
     @property
     def held(self) -> bool:
@@ -33,13 +36,13 @@ class PlainTopic(Topic):
 
     def came(self, item: Any) -> None:
         """A message."""
-        if not self.live:
-            return
-        self.latest = item
-        self.received += 1
+        if self.live:
+            self.latest = item
+            self.received += 1
         for sink in self.live:
             if not sink.put(self.key, self.epoch, None, item):
                 sink.full()
+        self.heard += 1  # last: who was parked by this message does not have it
 
     def joined(self) -> None:
         """The server sends it, for the first time or again."""
@@ -50,20 +53,21 @@ class PlainTopic(Topic):
         self.latest = None
         for sink in self.live:
             self._tell(sink)
-        self.set_wire(self.wire.ON)
+        self.heard += 1
+        self.set_wire(Wire.ON)
 
-    def join_from(self, sink: Sink, place: int | None) -> None:  # noqa: ARG002 -- there are no places here
+    def join_from(self, sink: Sink, place: int | None) -> None:
         """A subscription that was too slow reads on; what it has missed is gone."""
-        if self._tell(sink):
+        if place == self.heard or self._tell(sink):
             self.live = [*self.live, sink]
         else:
-            self.parked[sink] = None
+            self.parked[sink] = place
 
     def park(self, sink: Sink) -> None:
         """A subscription is full. The messages go on: to stop them there is no documented way but to hang up."""
         if any(one is sink for one in self.live):
             self.live = [one for one in self.live if one is not sink]
-            self.parked[sink] = None
+            self.parked[sink] = self.heard
 
     def entry(self) -> LedgerEntry:
         """What came, and how often something may be missing."""

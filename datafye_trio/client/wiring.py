@@ -31,13 +31,13 @@ from datafye_trio.client.plain_talk import PlainTalk
 from datafye_trio.client.plain_topic import PlainLine
 from datafye_trio.client.states import JoinedStates, States
 from datafye_trio.client.talk import Talk
-from datafye_trio.client.urls import with_path
+from datafye_trio.client.urls import endpoint_of, with_path
 from datafye_trio.errors import ConnectError, FeedError
 from datafye_trio.logs import get_logger
 from datafye_trio.model import Channel
 from datafye_trio.protocol import Connected
 
-__all__ = ["CHANNEL_PATHS", "PerChannel", "Single", "Wiring", "WiringOptions"]
+__all__ = ["CHANNEL_PATHS", "GREETING_SECONDS", "PerChannel", "Single", "Wiring", "WiringOptions"]
 
 log = get_logger("feed")
 
@@ -49,7 +49,7 @@ CHANNEL_PATHS: Final = {
     Channel.EMA: "stocks/live/ema",
 }
 """As Datafye's samples have them, for every dataset: `Crypto`, too, is served on `stocks/`."""
-_GREETING_SECONDS: Final = 2.0
+GREETING_SECONDS: Final = 2.0
 """Within which a server that greets is expected to do so on the path of a channel."""
 _NOT_FOUND: Final = 404
 
@@ -110,8 +110,11 @@ class Single:
         self._line = Line(options.new_intake())
         self._talk = Talk(book, self._line)
         self._link = options.link(options.url, self._talk)
+        self._usual = self._link.patience
         if options.config.layout == "auto":
             self._link.final = (NotGreeted,)
+            if endpoint_of(options.url).channel is not None:
+                self._link.patience = min(GREETING_SECONDS, self._usual)
 
     @property
     def provable(self) -> bool | None:
@@ -135,24 +138,35 @@ class Single:
         """See `Wiring`."""
         if self._talk.connected is not None:
             self.connected = self._talk.connected
-            self._link.final = ()
+            self._link.final, self._link.patience = (), self._usual
 
     async def run(self) -> None:
         """See `Wiring`."""
         await self._link.run()
 
-    def falls_back(self, failure: FeedError) -> bool:
-        """Whether what it failed by says that this server may have paths for single channels only."""
-        unknown = isinstance(failure, ConnectError) and failure.status == _NOT_FOUND
-        return self.connected is None and (unknown or isinstance(failure, NotGreeted))
+    def patience_after(self, failure: FeedError) -> float | None:
+        """For how long to listen on the paths of channels, if what it failed by says that there may be nothing else.
+
+        A path that does not exist says it; to silence, the busiest server of ours may be driven, too, and it is not to
+        be mistaken for one that numbers nothing.
+        """
+        if self.connected is not None:
+            return None
+        if isinstance(failure, NotGreeted):
+            return self._link.patience
+        return GREETING_SECONDS if isinstance(failure, ConnectError) and failure.status == _NOT_FOUND else None
 
 
 class PerChannel:
-    """A connection for each channel, or (where the server does not greet) for each dataset, channel and frequency."""
+    """A connection for each channel, or (where the server does not greet) for each dataset, channel and frequency.
+
+    `patience` is the time in seconds within which a server that greets is expected to do so.
+    """
 
     def __init__(self, options: WiringOptions, book: Book) -> None:
         self.connected: Connected | None = None
         self.provable: bool | None = None
+        self.patience = GREETING_SECONDS
         self._options = options
         self._book = book
         self._branches: dict[BoardKey | Channel, Branch] = {}
@@ -225,10 +239,8 @@ class PerChannel:
             if listening.connected is not None:
                 done.cancel()
 
-        seconds = min(_GREETING_SECONDS, self._options.config.answer_seconds)
-        config = attrs.evolve(self._options.config, answer_seconds=seconds)
-        link = attrs.evolve(self._options, config=config, changed=heard).link(url, listening)
-        link.final = (NotGreeted,)
+        link = attrs.evolve(self._options, changed=heard).link(url, listening)
+        link.final, link.patience = (NotGreeted,), self.patience
         with done:
             await link.run()
         return listening.connected

@@ -1,0 +1,122 @@
+"""What a server of few words says, and what a feed makes of it: refusals, halts, frames that make no sense."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from client.plain_kit import SMA, asked, enter_and_leave, served
+from client.plain_server import PlainConfig
+from client.test_subscription import take
+from support import START_NS, quote, trade
+from trio.testing import MockClock
+
+from datafye_trio import (
+    Halt,
+    SubscriptionError,
+)  # fmt: skip
+
+
+async def test_a_refusal_is_raised_with_the_servers_words(autojump_clock: MockClock) -> None:
+    async with served(PlainConfig(refusals={"NOPE": "no such symbol"})) as (_server, feed):
+        with pytest.raises(SubscriptionError, match="no such symbol") as caught:
+            async with feed.trades(["NOPE", "AAPL"]):
+                pass
+        assert (caught.value.code, caught.value.symbols) == ("REFUSED", ("NOPE", "AAPL"))
+        assert feed.ledger() == {}
+
+
+async def test_a_refusal_of_what_is_new_leaves_what_was_there(autojump_clock: MockClock) -> None:
+    config = PlainConfig(refusals={"NOPE": "no such symbol"})
+    async with served(config) as (server, feed), feed.trades("AAPL") as sub:
+        with pytest.raises(SubscriptionError) as caught:
+            await sub.add("NOPE")
+        assert caught.value.symbols == ("NOPE",)
+        assert sub.symbols == ("AAPL",)
+        assert (await take(sub, 1))[0].reason == "unnumbered"
+        await server.publish(trade(n=1))
+        assert await take(sub, 1) == [trade(n=1)]
+        assert asked(server, "ticks") == [["AAPL"], ["AAPL", "NOPE"], ["AAPL"]]
+
+
+@pytest.mark.parametrize("frame", [{"status": "no more"}, {"type": "error", "message": "no more"}])
+async def test_refused_later_the_iterator_raises(autojump_clock: MockClock, frame: dict[str, str]) -> None:
+    async with served() as (server, feed), feed.trades("AAPL") as sub:
+        await server.publish(trade(n=1))
+        await server.tell(**frame)
+        await take(sub, 1)
+        with trio.fail_after(5), pytest.raises(SubscriptionError, match="no more"):
+            await anext(sub)
+
+
+async def test_an_answer_that_says_nothing_wrong_is_an_acceptance(autojump_clock: MockClock) -> None:
+    async with served() as (server, feed):
+        await feed.wait_connected()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(enter_and_leave, feed, "AAPL")
+            await trio.testing.wait_all_tasks_blocked()
+            begun = trio.current_time()
+            await server.tell(status=None)
+        assert trio.current_time() == begun
+
+
+@pytest.mark.parametrize("symbols", ["*", ["AAPL", "*"]])
+async def test_every_symbol_and_running_bars_are_refused(autojump_clock: MockClock, symbols: Any) -> None:
+    async with served() as (_server, feed):
+        with pytest.raises(SubscriptionError, match="name the symbols"):
+            async with feed.quotes(symbols):
+                pass
+        with pytest.raises(SubscriptionError, match="finished bars"):
+            async with feed.bars("AAPL", running=True):
+                pass
+        async with feed.quotes("AAPL") as sub:
+            with pytest.raises(SubscriptionError, match="name the symbols"):
+                await sub.add("*")
+            assert sub.symbols == ("AAPL",)
+
+
+async def test_stored_data_is_refused(autojump_clock: MockClock) -> None:
+    async with served() as (_, feed):
+        with pytest.raises(SubscriptionError, match="REST"):
+            async with feed.history("AAPL", start="2025-01-02T09:30:00", end="2025-01-02T16:00:00"):
+                pass
+
+
+async def test_halts_are_events(autojump_clock: MockClock) -> None:
+    async with served() as (server, feed), feed.quotes(["AAPL", "MSFT"]) as sub:
+        await server.tell(type="halt", symbol="AAPL", timestamp=START_NS // 10**6, reason="T1")
+        assert await take(sub, 1) == [Halt("AAPL", START_NS // 10**6 * 10**6, "T1")]
+        await server.tell(type="halt")  # of whom, nobody can know
+        await server.tell(type="heartbeat")
+        await server.publish(quote("MSFT", 1))
+        assert await take(sub, 1) == [quote("MSFT", 1)]
+        await trio.testing.wait_all_tasks_blocked()
+        assert server.faults == ["a second request on /datafye-ws/v1/stocks/live/quotes: {'action': 'pong'}"]
+        server.faults.clear()
+
+
+async def test_frames_of_indicators_without_a_symbol(autojump_clock: MockClock) -> None:
+    async with served(PlainConfig(indicator_symbols=False)) as (server, feed):
+        async with feed.sma("AAPL") as sub:
+            await server.publish(SMA)
+            assert await take(sub, 1) == [SMA]
+        await trio.sleep(5)
+        async with feed.sma(["AAPL", "MSFT"]) as sub:
+            await server.publish(SMA)
+            with trio.fail_after(5), pytest.raises(SubscriptionError, match="name no symbol"):
+                await anext(sub)
+
+
+async def test_what_cannot_be_understood_is_counted_and_told_once(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served() as (server, feed):
+        async with feed.trades("AAPL") as sub:
+            await server.tell(type="trade", symbol="AAPL", exchangeTimestamp="noon", tradePrice=1, tradeSize=1)
+            await server.tell(type="trade", symbol="??", exchangeTimestamp=1, tradePrice=1, tradeSize=1)
+            await server.tell(type="connected", protocol=1)
+            await server.tell(type="news", headline="?")
+            await server.publish(trade("MSFT", 1), trade(n=1))
+            assert await take(sub, 1) == [trade(n=1)]
+        assert len([record for record in caplog.records if "left out" in record.getMessage()]) == 1
