@@ -31,7 +31,7 @@ LOOKBACK: Final = 16
 """Messages in a window: enough to tell ticks that are alike, and to hold a bar that is no correction."""
 
 _HELD: Final = 65_536
-"""Ticks beyond the window's time that are held back at most, in the hope that a late report is to blame."""
+"""Ticks beyond their windows' times that are held back at most, in the hope that late reports are to blame."""
 _RECENT: Final = 1_024
 """Stored events that the first live ones of a topic without a window are compared with."""
 _LATE: Final = 86_400 * 10**9
@@ -87,7 +87,8 @@ class _Bars:
     """The past of one topic of bars."""
 
     joined: Final = False
-    """Not known before the end of the range, which is set to be soon."""
+    """Not known before the end of the range, which is not far behind."""
+    held: Final = 0
 
     def __init__(self, join: Join, since: int, reader: Reader, frequency: Frequency, clock: int) -> None:
         self.join = join
@@ -110,6 +111,9 @@ class _Bars:
             if len(self._recent) > _RECENT:
                 del self._recent[next(iter(self._recent))]
         return [bar]
+
+    def give_up(self) -> None:
+        """Nothing is held back."""
 
     def end(self) -> tuple[bool, list[Any]]:
         """Whether something is missing, and the bars of the window that are still to come."""
@@ -168,11 +172,18 @@ class _Ticks:
         if self.joined or (time <= self._newest and not self._is_beyond):
             found, self._held = self._held, []
             return found
-        if len(self._held) > _HELD:
-            self.joined = True
-            self._recent.clear()
-            self._held.clear()
         return []
+
+    @property
+    def held(self) -> int:
+        """Ticks that are held back."""
+        return len(self._held)
+
+    def give_up(self) -> None:
+        """The window is not to be found."""
+        self.joined = True
+        self._recent.clear()
+        self._held.clear()
 
     @property
     def _is_beyond(self) -> bool:
@@ -219,6 +230,7 @@ class Past:
         self._topics = {topic.join.key.symbol: topic for topic in topics}
         self._reader = reader
         self._open = len(topics)
+        self._held = 0
         self._until_now = [topic for topic in topics if not topic.join.window]
 
     @property
@@ -234,7 +246,12 @@ class Past:
         topic = self._topics.get(self._reader.symbol(item))
         if topic is None or topic.joined:
             return []
+        before = topic.held
         found = topic.take(item)
+        self._held += topic.held - before
+        if self._held > _HELD:
+            self._held -= topic.held
+            topic.give_up()
         self._open -= topic.joined
         return found
 

@@ -20,6 +20,7 @@ from datafye_trio.client.conversation import unit_of
 from datafye_trio.client.history import DEFAULT_WINDOW, History, Query
 from datafye_trio.client.joining import LOOKBACK, Join, Past, Reader, make_past
 from datafye_trio.client.options import Wish
+from datafye_trio.client.sink import Sink
 from datafye_trio.client.subscription import Subscription
 from datafye_trio.errors import ConfigurationError, SubscriptionError
 from datafye_trio.model import Gap, Live
@@ -32,7 +33,6 @@ __all__ = ["SubscriptionSince"]
 
 T = TypeVar("T")
 _TURN: Final = 64
-_END: Final[Any] = object()
 _EMPTY: Final = frozenset({ErrorCode.NO_DATA, ErrorCode.INVALID_RANGE})
 """What a server says of a range in which nothing is stored; so it is where `since` is now, or later."""
 _BATCH: Final = 1_024
@@ -96,13 +96,14 @@ class SubscriptionSince(Subscription[T]):
 
     async def receive_many(self) -> list[T]:
         """See `Subscription.receive_many`."""
-        if self._past is None and not self._ready and self._overlap is None:
-            return await super().receive_many()
         await trio.lowlevel.checkpoint()
-        items = [await self.__anext__()]
-        while self._ready and len(items) < _BATCH:
-            items.append(self._ready.popleft())
-        return items
+        while self._past is not None or self._ready:
+            if self._ready:
+                return [self._ready.popleft() for _ in range(min(_BATCH, len(self._ready)))]
+            await self._read()
+        while True:
+            if items := [item for item in await super().receive_many() if not self._repeats(item)]:
+                return items
 
     async def add(self, symbols: str | Sequence[str]) -> None:
         """Refused: the past of what is added later would stand behind what is live.
@@ -123,13 +124,18 @@ class SubscriptionSince(Subscription[T]):
                 self._rewind()
             await self._lot.park()
         self._check_open()
+        self._sink.buffer, self._sink.put = self._buffer, self._buffer.put
+
+    def _full(self, sink: Sink) -> None:
+        super()._full(sink)
+        self._changed()
 
     def _rewind(self) -> None:
         book, sink = self._hub.book, self._sink
         self._catcher.begin(())
-        if sink.paused:
+        while sink.paused:
             self._empty()
-            book.unpause(sink)
+            book.unpause(sink)  # which may fill it again, with gaps
         self._empty()
         topics = list(sink.topics)
         joins = [Join(topic.key, topic.epoch, topic.next - 1) for topic in topics]
@@ -169,17 +175,20 @@ class SubscriptionSince(Subscription[T]):
         """Read stored data until there is something to deliver, or no more of it."""
         async with self._turn:
             while (past := self._past) is not None and not self._ready:
-                history = None if past.done else self._history
-                try:
-                    item = _END if history is None else await anext(history)
-                except StopAsyncIteration:
-                    item = _END
-                if item is not _END:
-                    self._ready.extend(past.take(item))
-                    continue
-                self._ready.extend(past.end())
-                self._past, self._overlap = None, past
-                self._leave_history()
+                await self._read_some(past)
+
+    async def _read_some(self, past: Past) -> None:
+        history = self._history
+        try:
+            while history is not None and not past.done:
+                self._ready.extend(past.take(await anext(history)))
+                if self._ready and (not history.waiting or len(self._ready) >= _BATCH):
+                    return
+        except StopAsyncIteration:
+            pass
+        self._ready.extend(past.end())
+        self._past, self._overlap = None, past
+        self._leave_history()
 
     def _repeats(self, item: Any) -> bool:
         past = self._overlap

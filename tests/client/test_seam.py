@@ -79,7 +79,6 @@ class Market:
         self.played += len(events)
         for n in range(0, len(events), 1_000):
             await self._publisher.publish(events[n : n + 1_000])
-        await trio.testing.wait_all_tasks_blocked()
 
 
 @asynccontextmanager
@@ -405,24 +404,44 @@ async def test_many_at_once(autojump_clock: MockClock) -> None:
 
 
 async def test_the_synthetic_market(autojump_clock: MockClock) -> None:
-    config = SyntheticConfig(rate=50.0, symbols=("AAPL", "MSFT"))
+    config = SyntheticConfig(rate=20.0, symbols=("AAPL", "MSFT"))
     async with feed_of(Synthetic(config)) as (feed, _):
         await trio.sleep(100)
-        until = START_NS + 250 * SECOND
-        since = START_NS - 300 * SECOND
+        until = START_NS + 200 * SECOND
+        since = START_NS - 60 * SECOND
         async with feed.trades(["AAPL", "MSFT"], since=since) as trades, feed.bars("AAPL", since=since) as bars:
-            await trio.sleep(200)
+            await trio.sleep(150)
             found: list[Any] = []
             while not found or isinstance(found[-1], Live) or found[-1].exchange_timestamp < until:
                 found += await trades.receive_many()
-            minutes = [await anext(bars) for _ in range(10)]
+            minutes = [await anext(bars) for _ in range(6)]
         last = found[-1].exchange_timestamp
         async with feed.history(["AAPL", "MSFT"], start=since, end=last + 1, channel="trades") as history:
             whole = [event async for event in history]
     assert [item for item in found if not isinstance(item, Live)] == whole[: len(found) - 2]
     starts = [bar.start for bar in minutes if isinstance(bar, Bar)]
-    assert starts == [starts[0] + n * 60 * SECOND for n in range(9)]
+    assert starts == [starts[0] + n * 60 * SECOND for n in range(5)]
     assert not [item for item in [*found, *minutes] if isinstance(item, Gap)]
+
+
+async def test_a_small_buffer_while_much_is_live(autojump_clock: MockClock) -> None:
+    tape = [tick(n, n / 10, "B" if n < 30 else "A") for n in range(300)]
+    market = Market(tape)
+    async with feed_of(market) as (feed, _), trio.open_nursery() as nursery:
+        await market.play(100)
+        nursery.start_soon(steadily, market)
+        async with feed.trades(["B", "A"], since=START, buffer=1) as sub:
+            items = await read(sub)
+        assert sub.statistics().pauses
+    for symbol in "AB":
+        found = [item for item in items if isinstance(item, Trade) and item.symbol == symbol]
+        assert found == [trade for trade in tape if trade.symbol == symbol]
+
+
+async def steadily(market: Market) -> None:
+    while market.played < len(market.tape):
+        await market.play(3)
+        await trio.lowlevel.checkpoint()
 
 
 async def test_a_dataset_without_stored_data(autojump_clock: MockClock) -> None:
