@@ -16,8 +16,8 @@ from datafye_trio import Quote, deployment_url, open_feed
 DEPLOYMENTS = {
     "local": deployment_url("local"),  # ws://localhost:8080/datafye-ws/v1
     "internal": deployment_url("internal"),  # ws://api.rumi.local/datafye-ws/v1
-    "external": deployment_url("external", user="alice", side="trading"),
     # wss://alice-trading-api.datafye.io/datafye-ws/v1
+    "external": deployment_url("external", user="alice", side="trading"),
 }
 
 
