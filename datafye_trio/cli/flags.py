@@ -81,6 +81,8 @@ class ServeFlags:
     shift_to_now: Annotated[bool | None, _dataset("shift_to_now")] = None
     paused: Annotated[bool | None, _dataset("paused")] = None
     bars: Annotated[Literal["all", "consolidated"] | None, _dataset("bars")] = None
+    upstream: Annotated[str | None, _dataset("upstream")] = None
+    stdin: Annotated[bool | None, Parameter(group=_DATASET, help=DATASET_MEANINGS["stdin"], negative="")] = None
 
     host: Annotated[str | None, _setting(_LISTEN, "host")] = None
     port: Annotated[int | None, _setting(_LISTEN, "port")] = None

@@ -47,6 +47,8 @@ Examples:
   datafye-trio serve --replay ticks/ --dataset SIP --speed max --wait-for-client
   datafye-trio serve --descriptor spec.yaml --replay recording/
   datafye-trio serve --descriptor spec.yaml --replay SIP=sip/ --replay Crypto=c/
+  datafye-trio serve --port 8081 --upstream ws://localhost:8080/datafye-ws/v1
+  my-program | datafye-trio serve --stdin --dataset Mine
   datafye-trio serve --host 0.0.0.0 --allow 10.0.0.0/8 --cert a.pem --key a.key
   datafye-trio serve --print-config > serve.toml
   datafye-trio serve --config serve.toml
@@ -88,7 +90,7 @@ def _app() -> App:
 
     @app.command(name="serve", help_epilogue=_SERVE_EXAMPLES)
     def run_serve(flags: ServeFlags = ServeFlags()) -> int:  # noqa: B008 -- frozen
-        """Serve market data: made up (default), replayed, or several datasets by --descriptor or --config."""
+        """Serve market data: made up (default), replayed, relayed; or several datasets by --descriptor or --config."""
         return serve(flags, os.environ)
 
     @app.command(name="watch", help_epilogue=_WATCH_EXAMPLES)

@@ -58,7 +58,7 @@ MEANINGS: Final = {
 """Every setting of a server and of its process, by dotted name."""
 
 DATASET_MEANINGS: Final = {
-    "source": "Where the events come from: synthetic, replay or program.",
+    "source": "Where the events come from: synthetic, replay, program or relay.",
     "name": "The dataset's name on the wire; a recording that holds only one need not be told.",
     "asset_class": "stocks or crypto; by default what a recording says, else crypto for the dataset Crypto.",
     "symbols": "What is offered; by default all of a recording, else the quickstart's ten, or the best known coins.",
@@ -81,6 +81,8 @@ DATASET_MEANINGS: Final = {
     "sma": "Periods of the simple moving averages: fast and slow.",
     "ema": "Periods of the exponential moving averages: fast, slow and signal.",
     "history": "Whether stored data can be asked for, too.",
-    "channels": "The channels that the program publishes on.",
+    "channels": "The channels that the program publishes on; by default quotes and trades, from stdin all.",
+    "stdin": "Publish JSON lines from standard input: data messages as on the wire, without dataset and seq.",
+    "upstream": "URL of a server whose datasets are relayed; with a name, only that one.",
 }
 """Every setting of a dataset, by name."""

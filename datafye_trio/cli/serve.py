@@ -6,22 +6,25 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
 import attrs
 import trio
 
-from datafye_trio.cli.datasets import open_source
+from datafye_trio.cli.datasets import UpstreamConfig, open_source
 from datafye_trio.cli.flags import ServeFlags
 from datafye_trio.cli.logging import logging_to
 from datafye_trio.cli.printing import as_toml
 from datafye_trio.cli.settings import FLAGS, PREFIX, Settings, load
 from datafye_trio.cli.text import say
 from datafye_trio.cli.values import Given, from_text, structure
-from datafye_trio.errors import ConfigurationError
+from datafye_trio.errors import ConfigurationError, FeedError, leaves_of
 from datafye_trio.logs import get_logger
+from datafye_trio.relay import open_relay
 from datafye_trio.server import open_server
+from datafye_trio.sources import Source
 
 __all__ = ["run", "serve"]
 
@@ -58,32 +61,56 @@ async def run(settings: Settings) -> int:
     The first signal ends the body: the server tells its clients and lets them read what waits for them. A second one
     ends the process at once, with 130; there is nothing on disk that could be left half done.
     """
-    sources = [open_source(description) for description in settings.datasets]
-    exits = settings.process.on_source_error == "exit"
-    wrong: Exception | None = None
+    wrong: BaseException | None = None
     crashed = False
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         try:
             async with trio.open_nursery() as nursery:
-                asked = trio.Event()
-                nursery.start_soon(_obey, signals, asked)
-                async with open_server(settings.server, sources) as server:
-                    say(f"listening on {server.url}", sys.stdout)
-                    crashed = await _wait_either(asked, server.source_crashed if exits else trio.Event())
-                    log.info("stopping", why="a source has crashed" if crashed else "asked by a signal")
+                asked, opened, opening = trio.Event(), trio.Event(), trio.CancelScope()
+                nursery.start_soon(_obey, signals, asked, opened, opening)
+                with opening:
+                    crashed = await _serve(settings, asked, opened)
                 nursery.cancel_scope.cancel()
-        except* ConfigurationError as group:
-            wrong = group.exceptions[0]
+        except* (ConfigurationError, FeedError) as group:
+            wrong = next(leaves_of(group))
     if wrong is not None:
         raise ConfigurationError(str(wrong))
     return _CRASHED if crashed else 0
 
 
-async def _obey(signals: AsyncIterator[int], asked: trio.Event) -> None:
+async def _serve(settings: Settings, asked: trio.Event, opened: trio.Event) -> bool:
+    """Serve until asked to stop, or until a source crashes where that is to end it; whether it was that.
+
+    Until `opened`, a signal cancels this: a relay waits for its upstream as long as it takes.
+    """
+    ends = settings.process.on_source_error == "exit"
+    async with AsyncExitStack() as stack:
+        sources: list[Source] = []
+        for description in settings.datasets:
+            if isinstance(description, UpstreamConfig):
+                sources += await stack.enter_async_context(_relay(description))
+            else:
+                sources.append(open_source(description))
+        server = await stack.enter_async_context(open_server(settings.server, sources))
+        opened.set()
+        say(f"listening on {server.url}", sys.stdout)
+        crashed = await _wait_either(asked, server.source_crashed if ends else trio.Event())
+        log.info("stopping", why="a source has crashed" if crashed else "asked by a signal")
+        return crashed
+
+
+def _relay(description: UpstreamConfig) -> open_relay:
+    log.info("waiting for the server to relay", url=description.upstream)
+    return open_relay(description.upstream, dataset=description.dataset)
+
+
+async def _obey(signals: AsyncIterator[int], asked: trio.Event, opened: trio.Event, opening: trio.CancelScope) -> None:
     async for _ in signals:
         if asked.is_set():
             os._exit(_HURRIED)
         asked.set()
+        if not opened.is_set():
+            opening.cancel()
 
 
 async def _wait_either(first: trio.Event, second: trio.Event) -> bool:

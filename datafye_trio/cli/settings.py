@@ -72,7 +72,7 @@ FLAGS: Final = {
         name: f"dataset.{name}"
         for name in (
             "asset_class", "symbols", "seed", "rate", "halts", "replay", "speed", "loop", "wait_for_client",
-            "from", "to", "shift_to_now", "paused", "bars",
+            "from", "to", "shift_to_now", "paused", "bars", "stdin", "upstream",
         )
     },
 }  # fmt: skip

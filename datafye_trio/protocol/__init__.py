@@ -1,6 +1,6 @@
 """The wire language: messages, codec, codes, session rules. It never imports trio, so every rule is a plain call."""
 
-from datafye_trio.protocol.codec import NS_PER_UNIT, Codec, Encoding, TimestampUnit, decode_message
+from datafye_trio.protocol.codec import NS_PER_UNIT, Codec, Encoding, TimestampUnit, decode_event, decode_message
 from datafye_trio.protocol.codes import Advice, CloseCode, ErrorCode
 from datafye_trio.protocol.messages import (
     Connected,
@@ -42,7 +42,8 @@ from datafye_trio.protocol.times import format_time, parse_time
 
 __all__ = [
     "Advice", "CloseCode", "ErrorCode",
-    "Codec", "Encoding", "NS_PER_UNIT", "TimestampUnit", "decode_message", "parse_json", "parse_msgpack",
+    "Codec", "Encoding", "NS_PER_UNIT", "TimestampUnit", "decode_event", "decode_message",
+    "parse_json", "parse_msgpack",
     "Connected", "Data", "DatasetOffer", "ErrorReply", "Gap", "Heartbeat", "Message", "PongReply", "StreamEnd",
     "StreamError", "StreamStart", "Subscribed", "SubscriptionGroup", "SubscriptionList", "Unsubscribed",
     "ListSubscriptions", "More", "Ping", "Pong", "Request", "ResumeFrom", "Start", "Stop", "Subscribe", "Unsubscribe",

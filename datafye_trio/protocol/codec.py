@@ -22,7 +22,7 @@ from datafye_trio.protocol.converters import make_converter
 from datafye_trio.protocol.messages import EVENT_TYPES, MESSAGE_TYPES, Data, Message
 from datafye_trio.protocol.strict import parse_json, parse_msgpack
 
-__all__ = ["Codec", "Encoding", "NS_PER_UNIT", "TimestampUnit", "decode_message"]
+__all__ = ["Codec", "Encoding", "NS_PER_UNIT", "TimestampUnit", "decode_event", "decode_message"]
 
 Encoding: TypeAlias = Literal["json", "msgpack"]
 TimestampUnit: TypeAlias = Literal["ns", "us", "ms"]
@@ -112,6 +112,25 @@ def decode_message(payload: str | bytes, encoding: Encoding = "json") -> Message
         why = "; ".join(cattrs.transform_error(error)) if isinstance(error, cattrs.BaseValidationError) else str(error)
         raise RequestError(ErrorCode.INVALID_MESSAGE, f"a {kind} message is wrong: {why}") from None
     raise RequestError(ErrorCode.INVALID_MESSAGE, "a message has no known type", field="type")
+
+
+def decode_event(text: str) -> Event:
+    """A data message without its envelope, as an event. Its times are nanoseconds. Unknown fields are ignored.
+
+    Raises:
+        RequestError: MALFORMED_JSON or INVALID_MESSAGE, with what is wrong.
+    """
+    fields = parse_json(text)
+    kind = fields.get("type")
+    cls = EVENT_TYPES.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        raise RequestError(ErrorCode.INVALID_MESSAGE, f"type must be one of {', '.join(EVENT_TYPES)}", field="type")
+    try:
+        event: Event = _CONVERTER.structure(fields, cls)
+    except cattrs.BaseValidationError as error:
+        why = "; ".join(cattrs.transform_error(error))
+        raise RequestError(ErrorCode.INVALID_MESSAGE, f"a {kind} message is wrong: {why}") from None
+    return event
 
 
 def _decode_data(fields: dict[str, Any], cls: type[Event]) -> Data:

@@ -13,6 +13,7 @@ from datafye_trio.sources.base import (
     Source,
 )  # fmt: skip
 from datafye_trio.sources.history import RecordedHistory, SyntheticHistory
+from datafye_trio.sources.lines import JsonLines
 from datafye_trio.sources.listings import CRYPTO_SYMBOLS, QUICKSTART_SYMBOLS
 from datafye_trio.sources.market import NOTIONAL_RATE, SyntheticConfig, SyntheticMarket
 from datafye_trio.sources.program import Program
@@ -25,5 +26,5 @@ __all__ = [
     "Synthetic", "SyntheticConfig", "SyntheticMarket", "QUICKSTART_SYMBOLS", "CRYPTO_SYMBOLS", "NOTIONAL_RATE",
     "Replay", "ReplayConfig",
     "RecordedHistory", "SyntheticHistory",
-    "Program",
+    "Program", "JsonLines",
 ]  # fmt: skip

@@ -104,7 +104,10 @@ def test_the_settings_of_each_kind_are_those_that_it_was_made_from() -> None:
     }  # fmt: skip
     assert settings_of(ProgramConfig()) == {
         "source": "program", "name": "Program", "asset_class": "stocks", "symbols": None,
-        "channels": ("quotes", "trades"),
+        "channels": ("quotes", "trades"), "stdin": False,
+    }  # fmt: skip
+    assert settings_of(describe(given(upstream="ws://a.example", name="SIP"))) == {
+        "source": "relay", "upstream": "ws://a.example", "name": "SIP",
     }  # fmt: skip
 
 

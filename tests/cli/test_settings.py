@@ -10,8 +10,10 @@ import pytest
 from cli.kit import Terminal
 
 from datafye_trio.aggregates import Aggregation, consolidated
+from datafye_trio.cli.datasets import ProgramConfig, UpstreamConfig
 from datafye_trio.cli.settings import FLAGS, SETTINGS, Settings, load
 from datafye_trio.errors import ConfigurationError
+from datafye_trio.model import Channel
 from datafye_trio.server import ServerConfig
 from datafye_trio.sources import SyntheticConfig
 
@@ -65,7 +67,8 @@ def test_every_flag_and_every_setting_has_a_variable() -> None:
         "from": "1970-01-01T00:00:01Z", "to": "1969-12-31T19:00:02", "shift_to_now": "yes",
         "bars": "consolidated",
     }  # fmt: skip
-    assert set(texts) | set(for_replay) == {*FLAGS, "timestamp_unit"}
+    others = {"stdin": "yes", "upstream": "ws://a.example"}
+    assert set(texts) | set(for_replay) | set(others) == {*FLAGS, "timestamp_unit"}
     found = load({}, {f"DATAFYE_TRIO_{name.upper()}": text for name, text in texts.items()}, None)
     assert found.server.access.allow == ("10.0.0.0/8", "::1")
     assert found.server.access.origins == ("https://a.example",)
@@ -76,6 +79,10 @@ def test_every_flag_and_every_setting_has_a_variable() -> None:
     assert (replay.paths, replay.speed, replay.loop, replay.wait_for_client) == ((Path("a.csv"),), 2.0, True, 4)
     assert (replay.start, replay.end, replay.shift_to_now, replay.paused) == (10**9, 2 * 10**9, True, True)
     assert isinstance(replay.aggregation, Aggregation)
+    (relay,) = load({}, {"DATAFYE_TRIO_UPSTREAM": others["upstream"]}, None).datasets
+    assert relay == UpstreamConfig("ws://a.example")
+    (lines,) = load({}, {"DATAFYE_TRIO_STDIN": others["stdin"], "DATAFYE_TRIO_DATASET": "X"}, None).datasets
+    assert lines == ProgramConfig("X", channels=tuple(Channel), stdin=True)
     assert replay.aggregation.rule is consolidated
     for name in SETTINGS.keys() - _FREE:
         variable = f"DATAFYE_TRIO_{name.replace('.', '_').upper()}"
@@ -146,13 +153,14 @@ def test_two_variables_for_one_setting_are_refused(terminal: Terminal) -> None:
         ("[[datasets]]\nspeed = 2", "datasets[0].speed in {file} is not for a synthetic dataset: it has source, name"),
         (
             "[[datasets]]\nsource = 'tape'",
-            "datasets[0].source in {file} must be one of synthetic, replay, program, not",
+            "datasets[0].source in {file} must be one of synthetic, replay, program, relay, not",
         ),
         ("[[datasets]]\nsource = 'replay'", "datasets[0].source in {file}: a replay needs a path (replay)"),
         (
             "[[datasets]]\nreplay = 'x'\nfrom = 2024-08-08T23:55:00Z",
             "datasets[0].from in {file} must be a time such as 2024-08-08T23:55:00Z as a text, for New York without Z,",
         ),
+        ("[[datasets]]\nsource = 'relay'", "datasets[0].source in {file}: a relay needs the URL of a server"),
         ("[[datasets]]\nreplay = []", "datasets[0].replay in {file} must be a path or a list of paths, not []"),
         ("[[datasets]]\nsymbols = ['é']", "datasets[0].symbols in {file}: symbols of a synthetic market: 'é' is no"),
         ("[[datasets]]\nsource = 'program'\nchannels = ['x']", "datasets[0].channels in {file}: unknown channel 'x'"),
@@ -196,6 +204,9 @@ def test_a_file_that_is_no_text(terminal: Terminal, file: Path) -> None:
         (("--replay", "x.csv", "--dataset", "T", "--seed", "1"), "--seed is not for a replay dataset: it has source,"),
         (("--replay", "x.csv", "--dataset", "T", "--speed", "0"), "--speed: the speed of a replay is above 0"),
         (("--speed", "2"), "--speed is not for a synthetic dataset"),
+        (("--upstream", "http://x"), "--upstream: the upstream 'http://x' is no WebSocket URL"),
+        (("--upstream", "ws://x", "--seed", "1"), "--seed is not for a relay dataset: it has source, upstream, name"),
+        (("--stdin", "--rate", "1"), "--rate is not for a program dataset: it has source,"),
         (("--dataset", "Crypto", "--halts"), "--halts: halts are for stocks: crypto trades around the clock"),
         (("--cert", "no.pem", "--key", "no.key"), "cannot use cert no.pem with key no.key"),
         (("--host", "0.0.0.0"), "host 0.0.0.0 can be reached from outside this machine: say who may connect with"),
