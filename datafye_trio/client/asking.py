@@ -158,6 +158,7 @@ class Asking:
                 else:
                     topic.set_wire(Wire.ON)
                     topic.restarted(board.epoch, "epoch_changed")
+                board.include(topic)  # first: what nobody reads is taken off the wire
                 self._book.on_wire(topic)
         self._star_on(board)
 

@@ -86,7 +86,14 @@ def test_every_symbol_joins_one_that_was_parked_in_an_older_numbering() -> None:
     exchange(game)
     game.restart()
     publish(game, A, 2)
-    reader(game, "*")
+    everything = reader(game, "*")
+    game.connect()
+    for _ in range(4):
+        exchange(game)
+    assert slow.sink.paused
+    publish(game, A)
+    exchange(game)
+    assert items(everything) == [3]
     game.finish()
     assert slow.sink.gaps == 1
 

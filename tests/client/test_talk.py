@@ -30,12 +30,13 @@ def test_nothing_is_asked_before_the_greeting() -> None:
 def test_heartbeats_are_answered_ahead_of_requests_and_forgotten_by_a_new_connection() -> None:
     game = playing()
     reader(game, "A")
+    assert game.talk.lag == 0
     for stamp in (5, 6):
-        game.server.tell(type="heartbeat", timestamp=stamp, lag=0, sent=0)
+        game.server.tell(type="heartbeat", timestamp=stamp, lag=stamp, sent=0)
     game.deliver(2)
     assert game.talk.heartbeats == 2
     assert game.talk.heartbeat is not None
-    assert game.talk.heartbeat.timestamp == 6
+    assert game.talk.heartbeat.timestamp == game.talk.lag == 6
     game.ask()
     texts = [json.loads(text) for text in game.server.to_server]
     assert texts[:2] == [{"action": "pong", "timestamp": 5}, {"action": "pong", "timestamp": 6}]

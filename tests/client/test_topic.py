@@ -156,19 +156,39 @@ def test_what_was_conflated_without_our_asking_is_a_hole() -> None:
 
 def test_full_again_on_the_way_back() -> None:
     game = playing()
-    slow = reader(game, "A", "B", "C", capacity=1)
+    slow, _ = reader(game, "A", "B", "C", capacity=1), reader(game, "A", "B", "C", capacity=100)
     exchange(game)
     publish(game, A, 2)
     exchange(game)
-    game.restart()
-    publish(game, A)
-    game.connect()
+    game.server.renew()
     exchange(game)
-    for _ in range(3):
-        assert game.talk.book.boards  # each has one place in the buffer for its gap
+    for _ in range(3):  # its buffer has room for one gap at a time
+        assert slow.sink.paused
         slow.take(1)
     game.finish()
     assert slow.sink.gaps == 3
+
+
+def test_of_three_places_the_middle_one_loses_nothing_to_the_first() -> None:
+    game = playing()
+    first, middle = reader(game, "A", capacity=2), reader(game, "A", capacity=4)
+    quick = reader(game, "A", capacity=100)
+    exchange(game)
+    publish(game, A, 8)
+    exchange(game)
+    game.cut()
+    game.server.shrink(A, 4)
+    for slow in (first, middle):
+        slow.take(9)
+    game.connect()
+    for _ in range(5):
+        exchange(game)
+    assert items(first) == [(3, 4, "expired"), 5]
+    assert items(middle) == [5, 6, 7, 8]
+    assert items(quick) == list(range(1, 9))
+    for slow in (first, middle):
+        game.talk.book.unpause(slow.sink)
+    game.finish()
 
 
 def test_who_is_too_full_to_be_told_of_a_gap_is_told_later() -> None:
