@@ -94,7 +94,8 @@ class Link:
             wait = None if isinstance(failure, self.final) else self._backoff.next(failure, healthy)
             if wait is None:
                 raise failure
-            log.warning("disconnected", url=self.url, why=str(failure), retry_in=round(wait, 2))
+            what = f"disconnected: {failure}"  # all that a program sees that did not set up logging
+            log.warning(what, url=self.url, retry_in=round(wait, 2))
             self._states.set(FeedState.DISCONNECTED, url=self.url, why=str(failure), retry_in=wait)
             await trio.sleep(wait)
 
@@ -170,9 +171,10 @@ class Link:
                 self._again = math.inf
                 self.talk.try_again()
                 self._changed()
-                self._tell_state()
             unanswered = self.talk.unanswered
             texts = self.talk.outgoing()
+            if self.talk.greeted:
+                self._tell_state()  # there may be nothing left to ask
             if self.talk.unanswered and not unanswered:
                 self._asked = trio.current_time()
                 self._news.set()

@@ -207,8 +207,10 @@ async def test_the_feed_is_as_well_as_its_worst_connection(autojump_clock: MockC
         (ticks,) = [peer for peer in server.peers if peer.path.endswith("ticks")]
         with trio.move_on_after(2):
             await ticks.websocket.aclose(1012)
-        found = [await anext(seen) for _ in range(5)]
-        assert [change.state for change in found] == ["live", "disconnected", "connecting", "connected", "live"]
+        found = [await anext(seen) for _ in range(6)]
+        assert [change.state for change in found] == [
+            "live", "disconnected", "connecting", "connected", "recovering", "live",
+        ]  # fmt: skip
         assert all(change.url.endswith("ticks") for change in found[1:-1])
 
 
