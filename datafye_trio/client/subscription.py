@@ -47,8 +47,8 @@ class SubscriptionStatistics:
     Attributes:
         waiting, capacity: items in its buffer, and how many fit.
         delivered: items that the program has taken.
-        gaps, missing: gaps so far, and the messages known to be lost in them.
-        dropped, conflated: what the policies `drop_oldest` and `latest` have passed over.
+        gaps, missing: gaps on the wire so far, and the messages known to be lost in them.
+        dropped, conflated: what the policies `drop_oldest` and `latest` have passed over; `drop_oldest` with gaps, too.
         paused: whether the buffer is full, and what comes is left to be fetched later.
         pauses: how often it was.
     """

@@ -136,7 +136,10 @@ async def reconnecting(monkeypatch: pytest.MonkeyPatch, servers: list[Server]) -
 
 
 async def test_a_feed_that_is_cut_says_so_and_loses_nothing(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with serving() as server, reconnecting(monkeypatch, [server]) as proxy:
         proxy.refuse_for(2)
@@ -147,6 +150,7 @@ async def test_a_feed_that_is_cut_says_so_and_loses_nothing(
     assert {"disconnected", "recovering"} < set(states)
     assert sum(line.endswith("received, 0 missing") for line in lines) == 10
     assert not any("gap" in line for line in lines)
+    assert any(record.getMessage().startswith("disconnected: ") for record in caplog.records)
 
 
 async def test_a_server_that_begins_anew_is_shown_as_a_gap(
