@@ -76,7 +76,7 @@ class Server:
             kept.clear()
 
     def publish(self, key: Key, *, skip: bool = False, repeat: bool = False) -> None:
-        """One message more; by mistake it is not sent, or twice. The first is sent: nobody could tell that it was not."""
+        """One message more; by mistake not sent, or twice. The first is sent: nobody could tell that it was not."""
         numbers = self.topics[key]
         skip = skip and numbers.head > 0
         numbers.head += 1
