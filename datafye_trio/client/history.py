@@ -17,7 +17,8 @@ import attrs
 import trio
 
 from datafye_trio.client.backoff import Backoff
-from datafye_trio.client.history_talk import HistoryQuery, HistoryTalk
+from datafye_trio.client.history_query import HistoryQuery
+from datafye_trio.client.history_talk import HistoryTalk
 from datafye_trio.client.link import Link
 from datafye_trio.client.options import Wish, make_wish, parse_symbols
 from datafye_trio.client.states import States

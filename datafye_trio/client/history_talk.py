@@ -17,9 +17,9 @@ import attrs
 
 from datafye_trio.client.conversation import unit_of
 from datafye_trio.client.decoding import Intake, Payload
+from datafye_trio.client.history_query import HistoryQuery
 from datafye_trio.errors import DisconnectedError, FeedError, RequestError, SubscriptionError
 from datafye_trio.logs import get_logger
-from datafye_trio.model import AssetClass, Channel, Frequency
 from datafye_trio.protocol import (
     NS_PER_UNIT,
     CloseCode,
@@ -30,38 +30,19 @@ from datafye_trio.protocol import (
     Heartbeat,
     Message,
     More,
-    Start,
     StreamEnd,
     StreamError,
     StreamStart,
     decode_message,
-    format_time,
     request_to_dict,
 )  # fmt: skip
+from datafye_trio.protocol.messages import EVENT_TYPES
 
-__all__ = ["HistoryQuery", "HistoryTalk"]
+__all__ = ["HistoryTalk"]
 
 log = get_logger("feed")
 _STREAM: Final = 1
 """The name of the stream: a connection has one."""
-
-
-@attrs.frozen
-class HistoryQuery:
-    """What is asked for. Times in nanoseconds since 1970 UTC, `end` exclusive; None: the server's clock at first.
-
-    `frequency` is None for ticks. `window` is the number of events that are kept for the consumer at most.
-    """
-
-    dataset: str
-    asset_class: AssetClass
-    symbols: tuple[str, ...]
-    channel: Channel
-    frequency: Frequency | None
-    start: int
-    end: int | None
-    rate: float | None = None
-    window: int = 4_096
 
 
 class HistoryTalk:
@@ -184,23 +165,11 @@ class HistoryTalk:
         return self._asked and not self.over and 2 * self._used >= self.query.window
 
     def _start(self) -> str:
-        query = self.query
-        assert query.end is not None  # noqa: S101 -- known since the server's greeting
         self._asked = True
         self._skip = self.received
         self._came = self._used = 0
-        self._granted = query.window - len(self.items)
-        request = Start(
-            format_time(query.start),
-            format_time(query.end),
-            "Tick" if query.frequency is None else str(query.frequency),
-            query.symbols,
-            str(query.channel),
-            _STREAM,
-            query.dataset,
-            query.rate,
-            self._granted,
-        )
+        self._granted = self.query.window - len(self.items)
+        request = self.query.request(_STREAM, self._granted)
         return json.dumps(request_to_dict(request), separators=(",", ":"))
 
     def _data(self, data: Data, item: Any) -> None:
@@ -235,11 +204,14 @@ class HistoryTalk:
         try:
             message = decode_message(text)
         except RequestError as error:
-            raise DisconnectedError(
-                CloseCode.PROTOCOL_ERROR, f"the server sends what is no message: {error.message}", retryable=False
-            ) from None
-        if not isinstance(message, Data):
-            self._message(message)
+            if error.code == ErrorCode.MALFORMED_JSON or _is_event(text):
+                raise _unreadable(error.message) from None
+            # A newer server may send what we do not know; it is no event, so nothing is missing.
+            log.warning("a message is left out", why=error.message[:200])
+            return
+        if isinstance(message, Data):
+            raise _unreadable("a number is beyond 64 bits")
+        self._message(message)
 
     def _message(self, message: Message) -> None:
         match message:
@@ -289,3 +261,17 @@ class HistoryTalk:
             self._changed()
         else:
             self.fail(SubscriptionError(message.code, message.message, message.symbols or ()))
+
+
+def _is_event(text: str) -> bool:
+    try:
+        fields = json.loads(text)
+    except ValueError:  # not even Python's own reader takes it: a number of thousands of digits, say
+        return True
+    return isinstance(fields, dict) and str(fields.get("type")) in EVENT_TYPES
+
+
+def _unreadable(why: str) -> DisconnectedError:
+    return DisconnectedError(
+        CloseCode.PROTOCOL_ERROR, f"the server sends stored data that cannot be understood: {why}", retryable=False
+    )
