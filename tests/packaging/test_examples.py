@@ -21,7 +21,9 @@ from types import ModuleType
 import pytest
 import trio
 import trustme
+from client.plain_server import open_plain_server
 from processes import WAIT
+from support import quote, trade
 from trio.testing import MockClock
 
 from datafye_trio import Server, ServerConfig, Synthetic, SyntheticConfig, open_server
@@ -119,6 +121,22 @@ async def test_quotes_of_every_deployment(
     assert dialled == [("localhost", 8080), ("api.rumi.local", 80), ("named.example", 7775)]
     assert quotes.DEPLOYMENTS["external"] == "wss://alice-trading-api.datafye.io/datafye-ws/v1"
     assert len(capsys.readouterr().out.splitlines()) == 15
+
+
+async def test_a_server_that_has_only_what_datafye_documents(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with open_plain_server() as server, trio.open_nursery() as nursery:
+        map_names(monkeypatch, server.connect)
+        for name in ("quotes", "channels"):
+            nursery.start_soon(load(name).main, None)
+        for n in range(12):  # until both know what they talk to, these go to nobody
+            await trio.sleep(1)
+            await server.publish(quote(n=n), trade(n=n))
+    assert server.faults == []
+    kinds = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert kinds.count("AAPL") == 5
+    assert {"quote", "trade"} < set(kinds)
 
 
 @asynccontextmanager
