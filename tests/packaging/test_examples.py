@@ -74,12 +74,9 @@ async def serving() -> AsyncIterator[Server]:
         yield server
 
 
-Dialled = list[tuple[str, int]]
-
-
-def map_names(monkeypatch: pytest.MonkeyPatch, connect: Callable[[], trio.abc.Stream]) -> Dialled:
+def map_names(monkeypatch: pytest.MonkeyPatch, connect: Callable[[], trio.abc.Stream]) -> list[tuple[str, int]]:
     """Whatever is opened by TCP leads there; gives the names and ports that were asked for."""
-    dialled: Dialled = []
+    dialled: list[tuple[str, int]] = []
 
     async def open_tcp_stream(host: str, port: int) -> trio.abc.Stream:
         dialled.append((host, port))
