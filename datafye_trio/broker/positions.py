@@ -43,6 +43,11 @@ class DatasetPositions:
         self.malformed = 0
         """Events that cannot be passed on; a gap stands in their place."""
 
+    @property
+    def epoch(self) -> str:
+        """See `Positions.epoch`."""
+        return self._dataset.epoch
+
     def place(self, topic: TopicKey, epoch: str, seq: int) -> None:
         """See `Positions.place`."""
         self._follow(epoch)

@@ -7,7 +7,7 @@ subscription's with the policy `wait`: when it is full, topics are left at the s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from datafye_trio.client.board import BoardKey
 from datafye_trio.client.book import ALL
 from datafye_trio.client.feed import Feed
 from datafye_trio.client.sink import Sink
-from datafye_trio.client.topic import Topic, Wire
+from datafye_trio.client.topic import Topic
 from datafye_trio.errors import FeedError, SubscriptionError
 from datafye_trio.model import AssetClass, Gap, TopicKey
 from datafye_trio.model.gaps import Live
@@ -87,17 +87,14 @@ class Tap:
     @property
     def failure(self) -> FeedError | None:
         """What has ended the feed."""
+        self._hub.failure_met |= self._sink.failure is not None  # told, and not to be raised by the feed's end again
         return self._sink.failure
 
-    @property
-    def refusals(self) -> Sequence[SubscriptionError]:
-        """All that the server has refused so far."""
-        return self._sink.refusals
-
-    @property
-    def paused(self) -> bool:
-        """Whether it is full."""
-        return self._sink.paused
+    def take_refusals(self) -> list[SubscriptionError]:
+        """What the server has refused since this was last called."""
+        refusals = list(self._sink.refusals)
+        self._sink.refusals.clear()
+        return refusals
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -180,10 +177,6 @@ class Tap:
         """The topics of a board to which it is subscribed."""
         found = self._hub.book.boards.get(board)
         return [topic.key for topic in found.topics.values() if topic in self._sink.topics] if found else []
-
-    def is_received(self, topic: TopicKey) -> bool:
-        """Whether the server sends a topic now."""
-        return (found := self._find(topic)) is not None and found.wire is Wire.ON
 
     def _find(self, key: TopicKey) -> Topic | None:
         board = self._hub.book.boards.get(BoardKey(key.dataset, key.channel, key.frequency, key.running))

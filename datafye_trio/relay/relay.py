@@ -8,21 +8,22 @@ started anew, say) is fetched from the server, as far as that still has it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import attrs
 import trio
 
-from datafye_trio.client.board import BoardKey
 from datafye_trio.client.feed import Feed
 from datafye_trio.client.states import FeedState
-from datafye_trio.client.tap import Placed, Tap
-from datafye_trio.errors import RequestError, SourceError
+from datafye_trio.client.tap import Tap
+from datafye_trio.errors import ConfigurationError, RequestError, SourceError, SubscriptionError
 from datafye_trio.logs import get_logger
-from datafye_trio.model import AssetClass, Channel, DatasetInfo, Frequency, Gap, TopicKey
+from datafye_trio.model import AssetClass, Channel, DatasetInfo, Frequency, TopicKey
 from datafye_trio.protocol import DatasetOffer, ErrorCode
 from datafye_trio.relay.fetching import Fetching
+from datafye_trio.relay.interest import Interest, Wanted
 from datafye_trio.sources import BATCH, Publisher
 from datafye_trio.sources.positions import Positioned, Positions, Want
 
@@ -30,18 +31,29 @@ __all__ = ["Relay", "RelayConfig"]
 
 log = get_logger("relay")
 
+_ON: Final = (FeedState.CONNECTED, FeedState.RECOVERING, FeedState.LIVE)
+_REMEMBERED: Final = 1_000
+
 
 @attrs.frozen
 class RelayConfig:
     """How a relay treats what nobody wants any more. Times in seconds.
 
     Attributes:
-        linger: a topic without a client is kept so long, since clients come back.
+        linger: a topic without a client is kept so long, since clients come back. Longer than a request may wait to be
+            admitted (10 s): else it could be gone when its turn comes.
         check: how often that is looked at.
+
+    Raises:
+        ConfigurationError: a value that is not above 0.
     """
 
     linger: float = 15.0
     check: float = 5.0
+
+    def __attrs_post_init__(self) -> None:
+        if not (self.linger > 0 and self.check > 0):
+            raise ConfigurationError("linger and check of a relay must be above 0")
 
 
 class Relay:
@@ -67,15 +79,10 @@ class Relay:
         self._news = trio.Event()
         self._changed = trio.lowlevel.ParkingLot()
         self._tap = Tap(feed, self._wake)
-        self._placed: set[TopicKey] = set()
-        self._asked: set[TopicKey] = set()
-        """Subscribed to, and not placed yet."""
-        self._stars: set[BoardKey] = set()
-        """The boards of which every symbol was placed."""
-        self._idle: dict[TopicKey | BoardKey, float] = {}
-        """What nobody wants, and since when."""
-        self._refused = 0
+        self._interest = Interest(self._tap, self._info, self._config.linger)
         self._fetching = Fetching(feed)
+        self._refused = 0
+        self._refusals: deque[SubscriptionError] = deque(maxlen=_REMEMBERED)
 
     @property
     def dataset(self) -> DatasetInfo:
@@ -88,6 +95,11 @@ class Relay:
         return self._epoch
 
     @property
+    def connected(self) -> bool:
+        """See `Relaying.connected`."""
+        return self._feed.state.state in _ON
+
+    @property
     def upstream(self) -> Mapping[str, object]:
         """See `Relaying.upstream`."""
         change = self._feed.state
@@ -96,15 +108,10 @@ class Relay:
             "state": change.state.value,
             "sinceSeconds": round(trio.current_time() - change.time, 3),
             **({"why": change.why} if change.why else {}),
-            "topics": len(self._placed),
+            "topics": len(self._interest.placed),
             "waiting": len(self._tap),
-            "refused": len(self._tap.refusals),
+            "refused": self._refused,
         }
-
-    @property
-    def connected(self) -> bool:
-        """See `Relaying.connected`."""
-        return self._feed.state.state in (FeedState.CONNECTED, FeedState.RECOVERING, FeedState.LIVE)
 
     async def run(self, publisher: Publisher) -> None:
         """Pass on what comes, until cancelled.
@@ -120,13 +127,14 @@ class Relay:
                 with trio.move_on_at(due):
                     await self._news.wait()
                 self._news = trio.Event()
-                if (failure := self._tap.failure) is not None and not len(self._tap):
-                    raise SourceError(f"relay of {self._info.name}: {failure}")
                 self._pump(self._positions)
+                if (failure := self._tap.failure) is not None and not len(self._tap):
+                    raise SourceError(f"{self._feed.state.url}: {failure}")
                 if trio.current_time() >= due:
                     due = trio.current_time() + self._config.check
-                    self._drop_unwanted(self._positions)
-                await trio.lowlevel.checkpoint()
+                    for topic in self._interest.drop_unwanted(self._positions, trio.current_time()):
+                        self._fetching.forget(topic)
+                await trio.lowlevel.checkpoint()  # between batches, others have their turn
         finally:
             self._tap.close()
             self._positions = None
@@ -136,7 +144,7 @@ class Relay:
 
     def admitted(self, want: Want) -> bool:
         """See `Relaying.admitted`."""
-        return self._positions is not None and not self._missing(want) and not self._lacking(want)
+        return self._positions is not None and not self._interest.missing(want) and not self._lacking(want)
 
     async def admit(self, want: Want, deadline: float) -> Sequence[RequestError]:
         """See `Relaying.admit`. Cancel-safe."""
@@ -144,75 +152,38 @@ class Relay:
         with trio.move_on_at(deadline):
             while self._positions is None:
                 await self._changed.park()
-            self._ask(want)
-            while self._missing(want) - self._lost(want):
+            self._interest.ask(want)
+            while self._interest.missing(want) - self._interest.refused(want):
                 await self._changed.park()
             while (lacking := self._lacking(want)) and self._positions is not None:
                 await self._fetching.fetch(lacking, self._positions)
         return self._complaints(want)
 
-    def _ask(self, want: Want) -> None:
-        board, asset_class = self._board(want), self._info.asset_class
-        if want.symbols is None:
-            self._idle.pop(board, None)
-            if not self._tap.has_all(board):
-                self._tap.join(board, asset_class, None)
-            return
-        keys = [self._key(want, symbol) for symbol in want.symbols]
-        for key in keys:
-            self._idle.pop(key, None)
-        if board in self._stars:
-            return
-        fresh = [key for key in keys if not self._tap.has(key)]
-        self._asked.update(fresh)
-        if fresh:
-            self._tap.join(board, asset_class, [key.symbol for key in fresh])
-
-    def _missing(self, want: Want) -> set[TopicKey | BoardKey]:
-        """What is not placed yet."""
-        board = self._board(want)
-        if board in self._stars:
-            return set()
-        if want.symbols is None:
-            return {board}
-        return {key for symbol in want.symbols if (key := self._key(want, symbol)) not in self._placed}
-
-    def _lost(self, want: Want) -> set[TopicKey | BoardKey]:
-        """What is not placed and never will be: the server has refused it."""
-        board = self._board(want)
-        if want.symbols is None:
-            return set() if self._tap.has_all(board) else {board}
-        return {key for symbol in want.symbols if not self._tap.has(key := self._key(want, symbol))}
-
     def _lacking(self, want: Want) -> dict[TopicKey, int]:
         """The topics that somebody wants to resume from before what is kept here, and from where."""
         if (positions := self._positions) is None or want.epoch != self._epoch:
             return {}
-        symbols = want.symbols
-        if symbols is None:
-            board = self._board(want)
-            symbols = tuple(key.symbol for key in self._placed if _board_of(key) == board)
         found = {}
-        for symbol in symbols:
-            after = want.after.get(symbol, 0 if want.symbols is None else None)
-            key = self._key(want, symbol)
-            if after is None or key not in self._placed or self._fetching.tried(key, after):
-                continue
-            if positions.lacks(key, after):
+        for key in self._interest.topics(want):
+            after = want.after.get(key.symbol, 0 if want.symbols is None else None)
+            if after is not None and positions.lacks(key, after) and not self._fetching.tried(key, after):
                 found[key] = after
         return found
 
     def _complaints(self, want: Want) -> list[RequestError]:
-        missing, lost = self._missing(want), self._lost(want)
-        complaints = []
-        if refused := missing & lost:
-            last = self._tap.refusals[-1] if self._tap.refusals else None
-            code, message = (last.code, last.message) if last else (ErrorCode.UNKNOWN_SYMBOL, "refused upstream")
-            complaints.append(RequestError(ErrorCode(code), message, field="symbols", symbols=_symbols(refused)))
-        if late := {*(missing - lost), *self._lacking(want)}:
-            why = f"the server that {self._info.name} comes from has not answered: try again later"
-            complaints.append(RequestError(ErrorCode.INTERNAL, why, field="symbols", symbols=_symbols(late)))
+        missing, refused = self._interest.missing(want), self._interest.refused(want)
+        complaints = [self._complaint(symbol) for symbol in _symbols(missing & refused)]
+        if late := _symbols({*(missing - refused), *self._lacking(want)}):
+            why = f"the server that {self._info.name} comes from has not answered yet: try again later"
+            complaints.append(RequestError(ErrorCode.INTERNAL, why, field="symbols", symbols=late))
         return complaints
+
+    def _complaint(self, symbol: str) -> RequestError:
+        """In the server's own words."""
+        said = next((one for one in reversed(self._refusals) if not one.symbols or symbol in one.symbols), None)
+        code = ErrorCode.UNKNOWN_SYMBOL if said is None or said.code not in list(ErrorCode) else ErrorCode(said.code)
+        message = "the server that this comes from refuses it" if said is None else said.message
+        return RequestError(code, message, field="symbols", symbols=(symbol,))
 
     # What comes.
 
@@ -222,110 +193,23 @@ class Relay:
     def _pump(self, positions: Positions) -> None:
         """Pass on what waits, at most a batch, and place what was answered."""
         items = self._tap.take(BATCH)
-        self._place_first(items, positions)
+        self._interest.place_first(items, positions)
         if len(self._tap):
             self._news.set()
         else:
-            self._place_answered(positions)  # with nothing waiting, where the tap stands is where we do
-        if items:
-            positions.relay([Positioned(*item) for item in items if item[0] in self._placed])
-            self._epoch = items[-1][1]
-        self._changed.unpark_all()
+            self._interest.place_answered(positions)
+        positions.relay([Positioned(*item) for item in items if item[0] in self._interest.placed])
+        self._epoch = positions.epoch
         self._note_refusals()
-
-    def _place_answered(self, positions: Positions) -> None:
-        for key in [key for key in self._asked if self._tap.position(key) or not self._tap.has(key)]:
-            self._asked.discard(key)
-            self._place(key, positions)
-        for board in _boards(self._info):
-            if board not in self._stars and self._tap.receives_all(board):
-                self._stars.add(board)
-                for key in self._tap.known(board):
-                    self._place(key, positions)
-
-    def _place_first(self, items: Iterable[Placed], positions: Positions) -> None:
-        """A topic of which something has come stands just before that."""
-        for key, epoch, seq, item in items:
-            if key in self._placed or seq == 0:
-                continue
-            first = item.first if isinstance(item, Gap) else seq
-            self._placed.add(key)
-            self._asked.discard(key)
-            positions.place(key, epoch, (first or 1) - 1)
-
-    def _place(self, key: TopicKey, positions: Positions) -> None:
-        if key not in self._placed and (place := self._tap.position(key)) is not None:
-            self._placed.add(key)
-            positions.place(key, *place)
-            self._epoch = place[0]
+        self._changed.unpark_all()
 
     def _note_refusals(self) -> None:
-        if (count := len(self._tap.refusals)) > self._refused:
-            last = self._tap.refusals[-1]
-            log.warning("the server refuses something", code=last.code, why=str(last)[:200], so_far=count)
-            self._refused = count
-
-    # What nobody wants any more.
-
-    def _drop_unwanted(self, positions: Positions) -> None:
-        """Leave what had no client for a while. One step: nothing of it can come, or be wanted, in between."""
-        now = trio.current_time()
-        for board in _boards(self._info):
-            wanted = positions.wanted(board.channel, board.frequency, board.running)
-            if board in self._stars and self._is_over(board, positions.wants_all(*board[1:]), now):
-                self._leave_star(board, wanted, positions)
-            elif board not in self._stars:
-                placed = [key for key in self._placed if _board_of(key) == board]
-                over = [key for key in placed if self._is_over(key, key.symbol in wanted, now)]
-                self._tap.leave(over)
-                self._forget(over, positions)
-
-    def _leave_star(self, board: BoardKey, wanted: Collection[str], positions: Positions) -> None:
-        self._stars.discard(board)
-        asked = {key.symbol for key in self._asked if _board_of(key) == board}
-        placed = [key for key in self._placed if _board_of(key) == board]
-        keep = sorted({*wanted, *asked})
-        self._tap.leave_all(board, self._info.asset_class, keep)
-        self._forget([key for key in placed if key.symbol not in wanted], positions)
-        names = (attrs.evolve(placed[0], symbol=symbol) for symbol in keep) if placed else ()
-        self._asked.update(key for key in names if key not in self._placed)
-
-    def _is_over(self, what: TopicKey | BoardKey, wanted: bool, now: float) -> bool:
-        if wanted:
-            self._idle.pop(what, None)
-            return False
-        if now - self._idle.setdefault(what, now) < self._config.linger:
-            return False
-        del self._idle[what]
-        return True
-
-    def _forget(self, keys: Iterable[TopicKey], positions: Positions) -> None:
-        for key in keys:
-            self._placed.discard(key)
-            self._fetching.forget(key)
-            positions.forget(key)
-
-    def _board(self, want: Want) -> BoardKey:
-        return BoardKey(self._info.name, want.channel, want.frequency, want.running)
-
-    def _key(self, want: Want, symbol: str) -> TopicKey:
-        return TopicKey(self._info.name, self._info.asset_class, want.channel, symbol, want.frequency, want.running)
+        for refusal in self._tap.take_refusals():
+            self._refused += 1
+            self._refusals.append(refusal)
+            if str(self._refused).rstrip("0") == "1":  # the first, the tenth, the hundredth: the log must not fill
+                log.warning("the server refuses something", code=refusal.code, why=str(refusal)[:200])
 
 
-def _board_of(key: TopicKey) -> BoardKey:
-    return BoardKey(key.dataset, key.channel, key.frequency, key.running)
-
-
-def _symbols(what: Iterable[TopicKey | BoardKey]) -> tuple[str, ...]:
+def _symbols(what: Iterable[Wanted]) -> tuple[str, ...]:
     return tuple(sorted(one.symbol if isinstance(one, TopicKey) else "*" for one in what))
-
-
-def _boards(info: DatasetInfo) -> Iterator[BoardKey]:
-    for channel in info.channels:
-        if not channel.has_frequency:
-            yield BoardKey(info.name, channel)
-            continue
-        for frequency in info.frequencies:
-            yield BoardKey(info.name, channel, frequency)
-            if channel is Channel.AGGREGATES:
-                yield BoardKey(info.name, channel, frequency, running=True)

@@ -29,6 +29,10 @@ class Positioned(NamedTuple):
 class Positions(Protocol):
     """A dataset's topics as their source numbers them. All sync: in effect when a call returns."""
 
+    @property
+    def epoch(self) -> str:
+        """The life of the numbering now."""
+
     def place(self, topic: TopicKey, epoch: str, seq: int) -> None:
         """A topic stands at `seq`: the next event has the one after it. Its subscribers are told what they lack."""
 
