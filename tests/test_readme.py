@@ -7,20 +7,24 @@ A comment before a block says what it is: `connect: PATH`, `send`, `receive` (th
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from processes import WAIT, serving
 from support import START_NS, RawClient, memory_server
 from trio.testing import MockClock
 
-from datafye_trio import Synthetic, SyntheticConfig
+from datafye_trio import FeedState, Synthetic, SyntheticConfig, deployment_url
+from datafye_trio.client.buffers import Policy
+from datafye_trio.errors import ConnectFailure
+from datafye_trio.model.gaps import GapReason
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -138,6 +142,30 @@ def test_every_example_runs(name: str, url: str) -> None:
 @pytest.mark.parametrize(("what", "body"), [block for block in BLOCKS if block[0].startswith("file: ")])
 def test_what_is_shown_of_a_file_stands_in_it(what: str, body: str) -> None:
     assert body in (ROOT / "scripts" / "examples" / what.removeprefix("file: ")).read_text()
+
+
+def column(heading: str) -> list[str]:
+    """The first words of the rows of the table below a heading."""
+    rows = README.split(f"\n## {heading}\n")[1].split("\n## ")[0].splitlines()
+    cells = [row.split("|")[1].strip().removesuffix(" (default)").strip("`") for row in rows if row.startswith("|")]
+    return cells[2:]
+
+
+def test_the_tables_of_the_client_are_whole() -> None:
+    assert column("A program that is too slow") == list(get_args(Policy))
+    assert set(column("Gaps, and the proof that there are no others")) == set(get_args(GapReason))
+    assert column("Connection, states and errors") == list(FeedState)
+    assert f"kind ({', '.join(get_args(ConnectFailure))})" in README
+
+
+def test_the_addresses_are_what_the_calls_give() -> None:
+    shown = re.findall(r"^\| `deployment_url\((.*)\)` \| `(.*?)`", README, re.MULTILINE)
+    assert len(shown) == 5
+    for arguments, url in shown:
+        call = ast.parse(f"f({arguments})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        options = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
+        assert deployment_url(*map(ast.literal_eval, call.args), **options) == url
 
 
 def test_links_lead_to_headings() -> None:
