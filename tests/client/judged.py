@@ -172,8 +172,10 @@ class Game:
         self._forget_unheard()
 
     def renew(self) -> None:
-        self.server.renew()
-        self._forget_unheard()
+        """Not while somebody has every symbol of none: there is no topic then by which the server could tell."""
+        if self.server.stars <= {channel for channel, _ in self.server.sent}:
+            self.server.renew()
+            self._forget_unheard()
 
     def _forget_unheard(self) -> None:
         """Of symbols that `*` has not brought yet, nobody can say that they began anew."""
