@@ -61,8 +61,9 @@ class Admission:
         self._max_symbols = max_symbols
         self._serve = serve
         self._queue: deque[tuple[Waiting, tuple[str, ...], float]] = deque()
-        self._scope = trio.CancelScope()
-        self._running = self._serving = False
+        self._scope: trio.CancelScope | None = None
+        """Of the task that serves what waits, while there is one."""
+        self._serving = self._ended = False
 
     def defers(self, request: Waiting, ignored: tuple[str, ...]) -> bool:
         """Whether a request has to wait; then it is served later.
@@ -86,16 +87,18 @@ class Admission:
 
     def start(self) -> None:
         """Serve what waits, if there is a nursery to do it in yet."""
-        if self._queue and self.nursery is not None and not self._running:
-            self._running = True
-            self.nursery.start_soon(self._run)
+        if self._queue and self.nursery is not None and self._scope is None and not self._ended:
+            self._scope = trio.CancelScope()
+            self.nursery.start_soon(self._run, self._scope)
 
     def cancel(self) -> None:
-        """The connection ends."""
-        self._scope.cancel()
+        """The connection ends: what waits is not served any more."""
+        self._ended = True
+        if self._scope is not None:
+            self._scope.cancel()
 
-    async def _run(self) -> None:
-        with self._scope:
+    async def _run(self, scope: trio.CancelScope) -> None:
+        with scope:
             while self._queue:
                 request, ignored, deadline = self._queue[0]
                 refusals: list[RequestError] = []
@@ -107,7 +110,7 @@ class Admission:
                 self._serve(Late(rest, ignored, refusals, request.id))
                 self._serving = False
                 self._queue.popleft()
-        self._running = False
+        self._scope = None
 
     async def _admit(self, request: Subscribe, deadline: float) -> list[RequestError]:
         try:

@@ -10,7 +10,7 @@ import trio
 from support import RawClient, virtual_wall_clock
 
 from datafye_trio import Program, Server, ServerConfig, Source, open_server
-from datafye_trio.client import Feed, FeedConfig, open_feed
+from datafye_trio.client import Feed, FeedConfig, Reconnect, open_feed
 from datafye_trio.model import FeedItem
 from datafye_trio.relay import RelayConfig, open_relay
 
@@ -22,6 +22,7 @@ class Upstream:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self.server: Server | None = None
+        self.reachable = True
         self.streams: list[trio.abc.Stream] = []
         self._nursery = nursery
         self._stop = trio.Event()
@@ -44,7 +45,7 @@ class Upstream:
 
     async def dial(self) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
-        if self.server is None:
+        if self.server is None or not self.reachable:
             raise OSError("nobody there")
         stream = self.server.connect()
         self.streams.append(stream)
@@ -63,11 +64,14 @@ class Upstream:
 
 @asynccontextmanager
 async def relaying(
-    upstream: Upstream, config: ServerConfig | None = None, relay: RelayConfig | None = None
+    upstream: Upstream,
+    config: ServerConfig | None = None,
+    relay: RelayConfig | None = None,
+    attempts: int | None = None,
 ) -> AsyncIterator[Server]:
     """A relay of it, served."""
     async with AsyncExitStack() as stack:
-        feed = FeedConfig(open_stream=upstream.dial)
+        feed = FeedConfig(open_stream=upstream.dial, reconnect=Reconnect(attempts=attempts))
         sources = await stack.enter_async_context(open_relay("ws://up", feed, config=relay))
         yield await stack.enter_async_context(
             open_server(config, sources, listen=False, wall_clock=virtual_wall_clock, new_epoch=lambda: "relay's own")
