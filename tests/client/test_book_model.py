@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 SYMBOLS = ["A", "B", "C"]
 CHANNELS = ["trades", "quotes"]
-POLICIES = ["wait", "wait", "wait", "drop_oldest", "latest"]
+POLICIES = ["wait", "wait", "wait", "drop_oldest", "latest", "error"]
 
 
 def play(ops: list[tuple[Any, ...]], *, raw: bool = False) -> Game:
-    game = Game(raw=raw, symbolsPerRequest=2)
+    """With raw items, requests of two symbols at the most."""
+    game = Game(raw=raw, symbolsPerRequest=2 if raw else 10_000)
     for name, *arguments in ops:
         step(game, name, arguments)
         game.check()
