@@ -27,8 +27,14 @@ class HistoryQuery:
     rate: float | None = None
     window: int = 4_096
 
-    def request(self, stream: int, window: int) -> Start:
-        """The request for a stream of this name, of which so many messages may come before more are granted."""
+    def request(self, stream: int, window: int, skip: int) -> Start:
+        """The request for a stream of this name.
+
+        Args:
+            stream: the name.
+            window: how many messages may come before more are granted.
+            skip: how many of the first ones are not wanted.
+        """
         assert self.end is not None  # noqa: S101 -- known since the server's greeting
         return Start(
             format_time(self.start),
@@ -40,4 +46,5 @@ class HistoryQuery:
             self.dataset,
             self.rate,
             window,
+            skip or None,
         )

@@ -31,7 +31,10 @@ log = get_logger("stream")
 
 @attrs.frozen
 class StreamOrder:
-    """What a client ordered: `stream` names it, `request_id` is the name that the client gave, if it did."""
+    """What a client ordered: `stream` names it, `request_id` is the name that the client gave, if it did.
+
+    `skip` is the number of messages at the beginning that it does not want.
+    """
 
     stream: str | int
     request_id: str | int | None
@@ -39,6 +42,7 @@ class StreamOrder:
     rate: float | None = None
     window: int | None = None
     ignored: tuple[str, ...] = ()
+    skip: int = 0
 
 
 class Outlet:
@@ -113,11 +117,13 @@ class Stream:
 
     async def _send(self, batches: Iterator[Sequence[Event]]) -> None:
         pace = None if self.order.rate is None else StreamPace(self.order.rate)
+        skip = self.order.skip
         while True:
             async with self._outlet.reading:
                 if (batch := next(batches, None)) is None:
                     break
-            place = 0
+            place = min(skip, len(batch))
+            skip -= place
             while place < len(batch):
                 allowed = await self._wait_granted()
                 if pace is not None:

@@ -59,7 +59,7 @@ class Streams:
             )
         stored = find_stored(self._broker, request, self._endpoint, self._limits.symbols)
         name = request.id if request.id is not None else next(name for name in self._names if name not in self._running)
-        order = StreamOrder(name, request.id, stored, request.rate, request.window, ignored)
+        order = StreamOrder(name, request.id, stored, request.rate, request.window, ignored, request.skip or 0)
         self._running[name] = stream = Stream(order, self._outlet, self._forget)
         assert self.nursery is not None  # noqa: S101 -- for the type checker: set before anything is read
         self._broker.streams += 1

@@ -85,6 +85,7 @@ class Start:
     """A stream of stored data (history path). No `symbols`, or `("*",)`, is every symbol of the dataset.
 
     `rate` is messages a second. With a `window` the stream sends so many messages, and then as many as `more` grants.
+    `skip` leaves out so many of the first ones: what a client has already that comes back after a lost connection.
     """
 
     from_: str
@@ -96,6 +97,7 @@ class Start:
     dataset: str | None = None
     rate: float | None = None
     window: int | None = None
+    skip: int | None = None
 
 
 @attrs.frozen
@@ -224,6 +226,7 @@ def _check(request: Request) -> None:
         case Start():
             _check_above_0("rate", request.rate)
             _check_above_0("window", request.window)
+            _check_above_0("skip", request.skip)
         case More():
             _check_above_0("count", request.count)
         case _:

@@ -179,8 +179,21 @@ def test_fewer_than_before() -> None:
     take(talk, *map(event, range(4)))
     talk.cut()
     opened(talk)
-    take(talk, event(0), end(1))
+    take(talk, error("NO_DATA"))
     assert "not what it was" in str(talk.failure)
+
+
+def test_what_was_received_is_skipped_but_for_the_last_event() -> None:
+    talk = opened()
+    take(talk, START, *map(event, range(4)))
+    talk.cut()
+    talk.begin()
+    take(talk, GREETING)
+    assert [request["skip"] for request in sent(talk)] == [3]
+    take(talk, START, event(3), event(4), end(2))
+    assert list(talk.items) == [trade("AAPL", n) for n in range(5)]
+    assert talk.repeated == 1
+    assert talk.complete
 
 
 def test_behind_a_change_nothing_is_taken() -> None:
@@ -188,14 +201,25 @@ def test_behind_a_change_nothing_is_taken() -> None:
     take(talk, *map(event, range(2)))
     talk.cut()
     opened(talk)
-    take(talk, event(0), event(5), event(6), end(3))
+    take(talk, event(5), event(6), end(2))
     assert "not what it was" in str(talk.failure)
     assert not talk.complete
     assert len(talk.items) == 2
 
 
-@given(st.lists(st.sampled_from(["send", "pop", "cut"]), max_size=120), st.integers(1, 9))
-def test_whatever_happens_no_more_waits_than_the_window_and_all_comes_once(steps: list[str], window: int) -> None:
+def test_a_server_that_cannot_skip_and_has_less_than_before() -> None:
+    talk = opened()
+    take(talk, *map(event, range(4)))
+    talk.cut()
+    opened(talk)
+    take(talk, START | {"ignored": ["skip"]}, event(0), end(1))
+    assert "not what it was" in str(talk.failure)
+
+
+@given(st.lists(st.sampled_from(["send", "pop", "cut"]), max_size=120), st.integers(1, 9), st.booleans())
+def test_whatever_happens_no_more_waits_than_the_window_and_all_comes_once(
+    steps: list[str], window: int, skips: bool
+) -> None:
     query = HistoryQuery("Stored", AssetClass.STOCKS, ("AAPL",), Channel.TRADES, None, 0, 1, window=window)
     talk = HistoryTalk(TypedIntake(), query)
     got: list[Any] = []
@@ -205,7 +229,8 @@ def test_whatever_happens_no_more_waits_than_the_window_and_all_comes_once(steps
         nonlocal place, granted
         for request in sent(talk):
             if request["action"] == "start":
-                place, granted = 0, request["window"]
+                place, granted = request.get("skip", 0) if skips else 0, request["window"]
+                take(talk, START | ({} if skips else {"ignored": ["skip"]}))
             else:
                 granted += request["count"]
 

@@ -50,6 +50,16 @@ async def test_the_samples_request_is_answered_bar_by_bar(autojump_clock: MockCl
     assert all("seq" not in bar and list(bar)[:4] == ["type", "dataset", "assetClass", "stream"] for bar in bars)
 
 
+@pytest.mark.parametrize("skip", [1, 99, 100, 101, 249])
+async def test_the_first_messages_are_left_out(autojump_clock: MockClock, skip: int) -> None:
+    async with history_client(Stored(trades(250))) as peer:
+        found = await peer.whole(skip=skip, window=250)
+        assert numbers(found) == list(range(skip, 250))
+        assert found[-1]["count"] == 250 - skip
+        await peer.start(skip=250)
+        assert (await peer.message())["code"] == "NO_DATA"  # nothing is left
+
+
 async def test_messagepack(autojump_clock: MockClock) -> None:
     async with memory_server(None, [Stored(trades(3))]) as server:
         peer = await HistoryPeer.connect(server, BASE + "/stocks/history", "Sec-WebSocket-Protocol: datafye.v1.msgpack")

@@ -48,10 +48,10 @@ REQUESTS: list[tuple[Request, bool, str]] = [
     (Pong(), False, '{"action":"pong"}'),
     (Pong(T), False, '{"action":"pong","timestamp":1722988800123456789}'),
     (
-        Start("2024-08-07T09:30", "2024-08-07T16:00Z", "Tick", ("AAPL",), "trades", 1, "SIP", 100.0, 500),
+        Start("2024-08-07T09:30", "2024-08-07T16:00Z", "Tick", ("AAPL",), "trades", 1, "SIP", 100.0, 500, 7),
         True,
         ('{"action":"start","from":"2024-08-07T09:30","to":"2024-08-07T16:00Z","frequency":"Tick",'
-        '"symbols":["AAPL"],"channel":"trades","id":1,"dataset":"SIP","rate":100.0,"window":500}'),
+        '"symbols":["AAPL"],"channel":"trades","id":1,"dataset":"SIP","rate":100.0,"window":500,"skip":7}'),
     ),
     (More("s", 10), True, '{"action":"more","id":"s","count":10}'),
     (Stop(), True, '{"action":"stop"}'),

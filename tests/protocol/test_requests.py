@@ -141,6 +141,8 @@ WRONG: list[tuple[dict[str, Any], bool, str]] = [
     (START | {"rate": float("inf")}, True, "rate"),
     (START | {"window": 1.5}, True, "window"),
     (START | {"window": 0}, True, "window"),
+    (START | {"skip": 0}, True, "skip"),
+    (START | {"skip": 1.5}, True, "skip"),
     (START | {"symbols": []}, True, "symbols"),
     (START | {"channel": 1}, True, "channel"),
     ({"action": "more", "count": 1}, True, "id"),
@@ -189,7 +191,7 @@ def test_find_id_without_one() -> None:
 
 NAMES = st.sampled_from(
     ["action", "type", "op", "id", "symbols", "symbol", "channels", "channel", "dataset", "assetClass", "frequency",
-     "running", "snapshot", "delivery", "maxRate", "resume", "except", "timestamp", "from", "to", "window", "count",
+     "running", "snapshot", "delivery", "maxRate", "resume", "except", "timestamp", "from", "to", "window", "skip", "count",
      "epoch", "positions"],
 ) | st.text(max_size=3)  # fmt: skip
 VALUES = st.recursive(
