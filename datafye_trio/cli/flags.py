@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import attrs
 from cyclopts import Group, Parameter
 
+from datafye_trio.cli.feed_flags import FeedFlags
 from datafye_trio.cli.meanings import DATASET_MEANINGS, MEANINGS
 from datafye_trio.cli.settings import Process
 from datafye_trio.model import AssetClass
@@ -110,34 +111,9 @@ class ServeFlags:
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
-class WatchFlags:
+class WatchFlags(FeedFlags):
     """The flags of `watch`."""
 
-    channels: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="Channels, comma-separated: quotes, trades, aggregates, sma, ema. By default what the path is for, "
-            "else quotes and trades.",
-            negative="",
-            show_default=False,
-        ),
-    ] = ()
-    symbols: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="Symbols, comma-separated; * (default) is every symbol of the dataset.",
-            negative="",
-            show_default=False,
-        ),
-    ] = ("*",)
-    dataset: Annotated[str | None, Parameter(help="Dataset; by default the server's first.")] = None
-    frequency: Annotated[
-        str | None, Parameter(help="Of bars and indicators: Second, Minute (default), Hour or Day.")
-    ] = None
-    running: Annotated[bool, Parameter(help="Bars that are still forming, too.", negative="", show_default=False)] = (
-        False
-    )
-    seconds: Annotated[float | None, Parameter(help="End after this time.")] = None
     json: Annotated[
         bool,
         Parameter(
@@ -146,7 +122,6 @@ class WatchFlags:
             show_default=False,
         ),
     ] = False
-    ca: Annotated[Path | None, Parameter(help="PEM file with the authorities to trust, for wss://.")] = None
 
 
 def expand(arguments: Iterable[str]) -> list[str]:

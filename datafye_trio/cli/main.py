@@ -17,6 +17,7 @@ from datafye_trio.cli.importing import IMPORT_EXAMPLES, ImportFlags, import_file
 from datafye_trio.cli.inspecting import INSPECT_EXAMPLES, InspectFlags, inspect
 from datafye_trio.cli.record import RECORD_EXAMPLES, RecordFlags, record
 from datafye_trio.cli.serve import serve
+from datafye_trio.cli.tail import TAIL_EXAMPLES, TailFlags, tail
 from datafye_trio.cli.text import Screen, discard, printable, say
 from datafye_trio.cli.watch import watch
 from datafye_trio.errors import ConfigurationError
@@ -33,6 +34,7 @@ _EXAMPLES: Final = """\
 Examples:
   datafye-trio serve
   datafye-trio watch
+  datafye-trio tail --channels trades --symbols AAPL
   datafye-trio record ws://localhost:8080/datafye-ws/v1 recording/
   datafye-trio serve --replay recording/
   datafye-trio serve --help
@@ -69,8 +71,11 @@ Examples:
   datafye-trio watch --json --seconds 10 > events.jsonl
   datafye-trio watch wss://data.example.com/datafye-ws/v1 --dataset SIP
 
+A server that is not there is waited for, and one that restarts is come back to;
+the line below the table says how that goes. Without a terminal, or with --json,
+it prints what `datafye-trio tail` prints.
 Ends with 0 by Ctrl-C or --seconds, or when nobody reads its output any more;
-with 1, and why, when the connection cannot be made or is lost.
+with 1, and why, when it cannot go on.
 """
 
 
@@ -101,6 +106,15 @@ def _app() -> App:
     ) -> int:
         """Watch market data live: a table in a terminal, else one JSON line an event."""
         return watch(url, flags)
+
+    @app.command(name="tail", help_epilogue=TAIL_EXAMPLES)
+    def run_tail(
+        url: Annotated[str, Parameter(help="Base URL, or a path below it.")] = DEFAULT_URL,
+        /,
+        flags: TailFlags = TailFlags(),  # noqa: B008 -- frozen
+    ) -> int:
+        """Print market data live as JSON lines, whatever happens to the connection: events, and gaps where any are."""
+        return tail(url, flags)
 
     @app.command(name="record", help_epilogue=RECORD_EXAMPLES)
     def run_record(

@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datafye_trio.cli.text import one_line
-from datafye_trio.model import Bar, Event, Halt, Quote, Resume, Trade
-from datafye_trio.protocol import Data, ErrorReply, Gap, Message
+from datafye_trio.model import Bar, Event, FeedItem, Gap, Halt, Live, Quote, Resume, Trade
 
 __all__ = ["Board"]
 
@@ -97,35 +96,37 @@ class Seen(NamedTuple):
 
 
 class Board:
-    """Everything that a view has seen. `take` each message, `mark` each refresh, then `render`."""
+    """Everything that a view has seen. `take` each item, `mark` each refresh, then `render`.
+
+    Attributes:
+        status: how the connection fares, in words.
+        errors: what was refused.
+    """
 
     def __init__(self, url: str, now: float) -> None:
         self.status = "connecting"
         self._url = url
         self._rows: dict[str, _Row] = {}
         self._total = _Rate(now)
-        self._errors = self._gaps = 0
+        self.errors = self._gaps = 0
         self._now = now
 
     @property
     def seen(self) -> Seen:
         """Totals of what came."""
-        return Seen(self._total.count, self._errors, self._gaps)
+        return Seen(self._total.count, self.errors, self._gaps)
 
-    def take(self, message: Message | Data) -> None:
-        """Count and keep what a message says."""
-        if isinstance(message, Data):
-            symbol = message.event.symbol
-            row = self._rows.get(symbol)
+    def take(self, item: FeedItem) -> None:
+        """Count and keep what an item says."""
+        if isinstance(item, Gap):
+            self._gaps += 1
+        elif not isinstance(item, Live):
+            row = self._rows.get(item.symbol)
             if row is None:
-                row = self._rows[symbol] = _Row(self._now)
-            row.take(message.event)
+                row = self._rows[item.symbol] = _Row(self._now)
+            row.take(item)
             row.rate.count += 1
             self._total.count += 1
-        elif isinstance(message, ErrorReply):
-            self._errors += 1
-        elif isinstance(message, Gap):
-            self._gaps += 1
 
     def mark(self, now: float) -> None:
         """A refresh begins: rates are over the time since earlier ones."""
@@ -154,7 +155,7 @@ class Board:
     def _status(self) -> Text:
         text = (
             f"{one_line(self._url)}  {one_line(self.status)}  {self._total.value():,.0f} msg/s"
-            f"  {self._errors} errors  {self._gaps} gaps"
+            f"  {self.errors} errors  {self._gaps} gaps"
         )
         return Text(text, style="dim", no_wrap=True, overflow="ellipsis")
 

@@ -1,36 +1,43 @@
-"""Where `watch` shows what comes: a live table, or JSON lines on stdout. A view ends when nobody looks any more."""
+"""Where `tail` and `watch` show what comes: JSON lines, or a live table."""
 
 from __future__ import annotations
 
-import json
-import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
+import msgspec
 import trio
 from rich.console import Console
 from rich.live import Live
 
+from datafye_trio.cli.output import Output
 from datafye_trio.cli.table import Board
-from datafye_trio.cli.text import one_line, say
-from datafye_trio.protocol import Data, ErrorReply, Gap, Message
+from datafye_trio.client import RawItem
+from datafye_trio.errors import SubscriptionError
+from datafye_trio.model import FeedItem, Gap
+from datafye_trio.protocol import Codec, ErrorReply
+from datafye_trio.protocol import Gap as GapMessage
 
-__all__ = ["LinesView", "TableView", "View"]
+__all__ = ["LinesView", "TableView", "View", "gap_message"]
+
+T = TypeVar("T", contravariant=True)
 
 _REFRESH: Final = 0.25
-_LINES: Final = 4_096
-"""Lines that may wait for whoever reads stdout; with more, nothing is read from the server, which then cuts us off."""
 _LAST_SECONDS: Final = 1.0
 
 
-class View(Protocol):
-    """Where messages go."""
+class View(Protocol[T]):
+    """Where the items of a feed go."""
 
     def status(self, text: str) -> None:
-        """How the connection fares."""
+        """How the connection fares, in words."""
 
-    async def take(self, text: str, message: Message | Data) -> None:
-        """A message, and the text of its frame. Cancel-safe."""
+    def refused(self, refusal: SubscriptionError) -> None:
+        """The server has refused a part."""
+
+    async def take(self, items: Sequence[T]) -> None:
+        """Items, in order. Waits where the view cannot take more. Cancelled, these may not be shown."""
 
     async def run(self) -> None:
         """Show what was taken, until `finish`; returns before that where nobody looks any more.
@@ -39,12 +46,15 @@ class View(Protocol):
             OSError: it cannot be shown for another reason, such as a full disk.
         """
 
+    async def gone(self) -> None:
+        """Wait until nobody looks any more; for ever where that shows only by showing something."""
+
     async def finish(self) -> None:
         """Show what is left, within a second."""
 
 
 class TableView:
-    """A table in a terminal, drawn a few times a second however many messages come."""
+    """A table in a terminal, drawn a few times a second however many events come."""
 
     def __init__(self, url: str, console: Console) -> None:
         self._board = Board(url, trio.current_time())
@@ -56,9 +66,15 @@ class TableView:
         """Shown below the table."""
         self._board.status = text
 
-    async def take(self, _: str, message: Message | Data) -> None:
+    def refused(self, _: SubscriptionError) -> None:
+        """Counted."""
+        self._board.errors += 1
+
+    async def take(self, items: Sequence[FeedItem]) -> None:
         """Kept for the next refresh."""
-        self._board.take(message)
+        await trio.lowlevel.checkpoint()
+        for item in items:
+            self._board.take(item)
 
     async def run(self) -> None:
         """Draw until `finish`."""
@@ -69,6 +85,10 @@ class TableView:
                     await self._finished.wait()
             self._draw(live)
         self._ended.set()
+
+    async def gone(self) -> None:
+        """See `View`. A terminal that is gone sends SIGHUP."""
+        await trio.sleep_forever()
 
     async def finish(self) -> None:
         """Draw once more, and give the cursor back."""
@@ -82,43 +102,61 @@ class TableView:
 
 
 class LinesView:
-    """One line an event to a file descriptor: data, gaps and errors, as they came."""
+    """One JSON line for each event, as the server wrote it, and for each gap and refusal.
 
-    def __init__(self, url: str, descriptor: int) -> None:
-        self._url = url
-        self._descriptor = descriptor
-        self._send, self._receive = trio.open_memory_channel[str](_LINES)
+    A line waits for nothing while the stream is quiet. While whoever reads is slow, many lines go in one write, since
+    what has come meanwhile is taken at once. Two blocks of lines wait here at most; the rest is left to the
+    subscription.
+    """
+
+    def __init__(self, output: Output, tell: Callable[[str], object]) -> None:
+        self._output = output
+        self._tell = tell
+        self._codec = Codec()
+        self._encoder = msgspec.json.Encoder()
+        self._refusals = b""
+        self._send, self._receive = trio.open_memory_channel[bytes](1)
         self._ended = trio.Event()
 
     def status(self, text: str) -> None:
-        """On stderr, since stdout is for events."""
-        say(one_line(f"{self._url}: {text}"))
+        """For people, since stdout is for events."""
+        self._tell(text)
 
-    async def take(self, text: str, message: Message | Data) -> None:
-        """Waits for whoever reads stdout."""
-        if not isinstance(message, Data | Gap | ErrorReply):
-            return
-        if "\n" in text or "\r" in text:  # allowed between JSON's tokens, but then it is no line
-            text = json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
+    def refused(self, refusal: SubscriptionError) -> None:
+        """An `error` line, at once where there is room for it."""
+        symbols = refusal.symbols or None
+        self._refusals += self._line(ErrorReply(refusal.code, refusal.message, retryable=False, symbols=symbols))
+        with suppress(trio.WouldBlock, trio.BrokenResourceError):
+            self._send.send_nowait(self._refusals)
+            self._refusals = b""
+
+    async def take(self, items: Sequence[RawItem]) -> None:
+        """Waits for whoever reads."""
+        block, self._refusals = bytearray(self._refusals), b""
+        encode_into, line = self._encoder.encode_into, self._line
+        for item in items:
+            if isinstance(item, Gap):
+                block += line(gap_message(item))
+            elif isinstance(item, dict):
+                encode_into(item, block, -1)
+                block += b"\n"
         with suppress(trio.BrokenResourceError):  # nobody reads: the run ends
-            await self._send.send(text)
+            await self._send.send(bytes(block))
 
     async def run(self) -> None:
-        """Write until `finish`, all that has come at once."""
+        """Write until `finish`."""
         try:
             async with self._receive:
-                async for line in self._receive:
-                    lines = [line]
-                    with suppress(trio.WouldBlock, trio.EndOfChannel):
-                        while True:
-                            lines.append(self._receive.receive_nowait())
-                    data = ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
-                    # In a thread: a pipe that is full must not keep us from answering Ctrl-C.
-                    await trio.to_thread.run_sync(_write, self._descriptor, data, abandon_on_cancel=True)
+                async for block in self._receive:
+                    await self._output.write(block)
         except BrokenPipeError:
             pass
         finally:
             self._ended.set()
+
+    async def gone(self) -> None:
+        """See `View`."""
+        await self._output.gone()
 
     async def finish(self) -> None:
         """Write what waits."""
@@ -126,9 +164,22 @@ class LinesView:
         with trio.move_on_after(_LAST_SECONDS):
             await self._ended.wait()
 
+    def _line(self, message: Any) -> bytes:
+        return self._codec.encode(message) + b"\n"
 
-def _write(descriptor: int, data: bytes) -> None:
-    """Past Python's own buffer, whose lock a thread that is stuck here would keep at exit."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+
+def gap_message(gap: Gap) -> GapMessage:
+    """A gap in the wire's spelling (protocol.md section 3)."""
+    topic = gap.topic
+    return GapMessage(
+        dataset=topic.dataset,
+        asset_class=topic.asset_class,
+        channel=topic.channel,
+        symbol=topic.symbol,
+        epoch=gap.epoch,
+        reason=gap.reason,
+        frequency=topic.frequency,
+        running=topic.running or None,
+        from_=gap.first,
+        to=gap.last,
+    )

@@ -25,6 +25,7 @@ def test_the_version(terminal: Terminal) -> None:
         ((), ["serve", "watch", "Examples:"]),
         (("serve",), ["--port INT", "[default: 8080]", "--no-halts", "Examples:", "DATAFYE_TRIO_PORT"]),
         (("watch",), ["--symbols", "Examples:", "--json"]),
+        (("tail",), ["--symbols", "Examples:", "--policy", "[choices: wait", "--no-reconnect"]),
         (("record",), ["URL", "DIR", "--frequency", "Examples:", "--no-reconnect"]),
         (("import",), ["--dataset", "Examples:", "ts_ns", "--column", "last_trade_id"]),
         (("inspect",), ["--json", "Examples:"]),
@@ -41,7 +42,9 @@ def test_no_command_is_help(terminal: Terminal) -> None:
 
 
 def test_an_unknown_command_is_one_line(terminal: Terminal) -> None:
-    line = 'Unknown command "serv". Did you mean "serve"? Available commands: serve, watch, record, import, inspect.'
+    line = (
+        'Unknown command "serv". Did you mean "serve"? Available commands: serve, watch, tail, record, import, inspect.'
+    )
     assert terminal.complain("serv") == line
 
 

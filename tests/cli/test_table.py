@@ -9,8 +9,19 @@ import pytest
 from rich.console import Console
 
 from datafye_trio.cli.table import Board
-from datafye_trio.model import Bar, Event, Halt, Quote, Resume, Trade
-from datafye_trio.protocol import Data, ErrorReply, Gap, Heartbeat
+from datafye_trio.model import (
+    AssetClass,
+    Bar,
+    Channel,
+    Event,
+    Gap,
+    Halt,
+    Live,
+    Quote,
+    Resume,
+    TopicKey,
+    Trade,
+)  # fmt: skip
 
 URL = "ws://localhost:8080/datafye-ws/v1"
 
@@ -22,7 +33,7 @@ def board() -> Board:
 
 def take(board: Board, *events: Event) -> None:
     for event in events:
-        board.take(Data(event, "Synthetic", "stocks", 1))
+        board.take(event)
 
 
 def text(board: Board, width: int = 100, height: int = 24) -> str:
@@ -98,9 +109,10 @@ def test_of_a_bar_the_close_is_shown_where_it_has_one(board: Board) -> None:
 
 def test_bars_errors_and_gaps_are_counted_and_other_messages_are_not(board: Board) -> None:
     take(board, Bar("AAPL", "Minute", 1, 1.0, 1.0, 1.0, 1.0, 1, 1, 1.0))
-    board.take(ErrorReply("NO_DATA", "none", False))
-    board.take(Gap("Synthetic", "stocks", "quotes", "AAPL", "e", "expired"))
-    board.take(Heartbeat(1, 0, 0))
+    topic = TopicKey("Synthetic", AssetClass.STOCKS, Channel.TRADES, "AAPL")
+    board.take(Gap(topic, "e", 1, 2, "expired"))
+    board.take(Live(topic, "e", 3))
+    board.errors += 1
     assert board.seen == (1, 1, 1)
     assert text(board).splitlines()[-1].rstrip().endswith("1 errors  1 gaps")
 

@@ -1,23 +1,25 @@
-"""Both views of `watch`, apart from a connection."""
+"""Both views, apart from a feed."""
 
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Iterator
-from pathlib import Path
+import json
 
 import pytest
 import trio
 import trio.testing
+from cli.watching import MemoryOutput
 
-from datafye_trio.cli import views
 from datafye_trio.cli.text import Screen
 from datafye_trio.cli.views import LinesView, TableView
-from datafye_trio.model import Trade
-from datafye_trio.protocol import Data, Heartbeat
+from datafye_trio.errors import SubscriptionError
+from datafye_trio.model import AssetClass, Channel, Frequency, Gap, Live, TopicKey, Trade
 
-TRADE = Data(Trade("AAPL", 1, 12.5, 100), "Synthetic", "stocks", 1)
+TRADE = Trade("AAPL", 1, 12.5, 100)
+TRADES = TopicKey("SIP", AssetClass.STOCKS, Channel.TRADES, "AAPL")
+BARS = TopicKey("SIP", AssetClass.STOCKS, Channel.AGGREGATES, "AAPL", Frequency.SECOND, running=True)
+REFUSAL = SubscriptionError("UNKNOWN_SYMBOL", "leave it out", ("X",))
+ERROR = b'{"type":"error","code":"UNKNOWN_SYMBOL","message":"leave it out","retryable":false,"symbols":["X"]}\n'
 
 
 def screen() -> tuple[Screen, io.StringIO]:
@@ -33,12 +35,13 @@ async def test_the_table_is_drawn_four_times_a_second_however_much_comes(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(view.run)
         view.status("connected")
-        for _ in range(1_000):
-            await view.take("", TRADE)
+        await view.take([TRADE] * 1_000)
+        view.refused(REFUSAL)
         await trio.sleep(1.1)
         assert file.getvalue().count("msg/s") // 2 == 5  # at 0, 0.25 ... 1.0; the header and the status line each
         await view.finish()
     assert "12.50" in file.getvalue()
+    assert "1 errors" in file.getvalue()
     assert file.getvalue().endswith("\x1b[?25h")  # the cursor is back
 
 
@@ -47,67 +50,94 @@ async def test_a_terminal_that_is_gone_ends_the_table(autojump_clock: trio.testi
         def write(self, _: str) -> int:
             raise BrokenPipeError
 
+    view = TableView("ws://x", Screen(file=Gone(), force_terminal=True))
     with trio.move_on_after(60) as in_time:
-        await TableView("ws://x", Screen(file=Gone(), force_terminal=True)).run()
+        await view.run()
     assert not in_time.cancelled_caught
+    with trio.move_on_after(60) as waiting:
+        await view.gone()
+    assert waiting.cancelled_caught  # a table has no other way to tell
 
 
-@pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    reading, writing = os.pipe()
-    yield reading, writing
-    os.close(writing)
-
-
-async def test_lines_are_events_as_they_came_one_a_line(pipe: tuple[int, int]) -> None:
-    view = LinesView("ws://x", pipe[1])
-    await view.take('{"a":1}', TRADE)
-    await view.take('{"heartbeat"}', Heartbeat(1, 0, 0))
-    await view.take('{"b":\n"é\\n"}\r', TRADE)
+async def test_lines_are_events_as_they_came_and_gaps_in_the_words_of_the_wire(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    output = MemoryOutput()
+    view = LinesView(output, print)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(view.run)
+        await view.take([{"type": "quote", "b": 0.1}, Live(TRADES, "e", 1), Gap(TRADES, "e", 3, 4, "expired")])
         await trio.testing.wait_all_tasks_blocked()
-        await view.take('{"c":3}', TRADE)
+        assert output.lines == [
+            b'{"type":"quote","b":0.1}',
+            b'{"type":"gap","dataset":"SIP","assetClass":"stocks","channel":"trades","symbol":"AAPL","epoch":"e",'
+            b'"reason":"expired","from":3,"to":4}',
+        ]
+        await view.take([Gap(BARS, "e2", None, None, "epoch_changed")])
         await view.finish()
-    assert os.read(pipe[0], 1000).decode() == '{"a":1}\n{"b":"é\\n"}\n{"c":3}\n'
+    gap = json.loads(output.lines[-1])
+    assert (gap["frequency"], gap["running"], gap["reason"]) == ("Second", True, "epoch_changed")
+    assert not {"from", "to"} & gap.keys()
 
 
-async def test_a_reader_of_lines_that_is_gone_ends_the_view(pipe: tuple[int, int]) -> None:
-    os.close(pipe[0])
-    view = LinesView("ws://x", pipe[1])
+async def test_what_comes_while_the_reader_is_slow_goes_in_one_write(autojump_clock: trio.testing.MockClock) -> None:
+    output = MemoryOutput()
+    view = LinesView(output, print)
+    output.stuck = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(view.run)
+        for number in range(3):  # the first in the write, the second waiting, the third in this task
+            nursery.start_soon(view.take, [{"n": number}] * 1_000)
+            await trio.testing.wait_all_tasks_blocked()
+        view.refused(REFUSAL)  # waits for room, as well
+        output.stuck.set()
+        await trio.testing.wait_all_tasks_blocked()
+        await view.take([])
+        await view.finish()
+    assert [len(block.splitlines()) for block in output.blocks] == [1_000, 1_000, 1_000, 1]
+    assert output.blocks[-1] == ERROR
+
+
+async def test_a_refusal_is_a_line_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    output = MemoryOutput()
+    view = LinesView(output, print)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(view.run)
+        view.refused(REFUSAL)
+        await trio.testing.wait_all_tasks_blocked()
+        assert output.blocks == [ERROR]
+        await view.finish()
+
+
+async def test_a_reader_of_lines_that_is_gone_ends_the_view(autojump_clock: trio.testing.MockClock) -> None:
+    output = MemoryOutput()
+    output.failure = BrokenPipeError()
+    view = LinesView(output, print)
     with trio.move_on_after(5) as in_time:
-        await view.take("{}", TRADE)
+        await view.take([{}])
         await view.run()
-        await view.take("{}", TRADE)
+        await view.take([{}])
+        view.refused(REFUSAL)
         await view.finish()
     assert not in_time.cancelled_caught
 
 
-@pytest.fixture
-def full() -> Iterator[int]:
-    with Path("/dev/full").open("wb") as file:
-        yield file.fileno()
-
-
-async def test_a_full_disk_is_an_error(full: int) -> None:
-    view = LinesView("ws://x", full)
-    await view.take("{}", TRADE)
+async def test_another_error_is_the_commands_to_tell(autojump_clock: trio.testing.MockClock) -> None:
+    output = MemoryOutput()
+    output.failure = OSError(28, "No space left on device")
+    view = LinesView(output, print)
+    await view.take([{}])
     with pytest.raises(OSError, match="No space left"):
         await view.run()
 
 
-async def test_a_reader_that_stops_holds_up_the_view_and_not_its_end(
-    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(views, "_LAST_SECONDS", 0.01)
-    view = LinesView("ws://x", pipe[1])
+async def test_a_reader_that_stops_holds_up_the_end_for_a_second_only(autojump_clock: trio.testing.MockClock) -> None:
+    output = MemoryOutput()
+    output.stuck = trio.Event()
+    view = LinesView(output, print)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(view.run)
-        await view.take("x" * 1_000_000, TRADE)
-        with trio.fail_after(5):
-            await view.finish()
+        await view.take([{}])
+        await view.finish()
         nursery.cancel_scope.cancel()
-    left = 1_000_001  # free the thread that is stuck in its write: it would else go on with a number that others reuse
-    while left:
-        left -= len(os.read(pipe[0], left))
-    os.close(pipe[0])
+    assert trio.current_time() == 1

@@ -9,9 +9,9 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -20,10 +20,9 @@ from cli.kit import Terminal
 from cli.watching import WAIT, Watch, server, subscribed
 from processes import serving
 from support import quote, trade
-from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
 from datafye_trio import HeartbeatConfig
-from datafye_trio.cli import watch as module
+from datafye_trio.cli import signals as module
 from datafye_trio.cli.flags import WatchFlags
 from datafye_trio.cli.watch import run
 
@@ -116,57 +115,46 @@ async def test_a_request_refused_altogether_ends_it(watch: Watch) -> None:
     assert watch.err.splitlines()[1].startswith("datafye-trio: UNKNOWN_SYMBOL: ")
 
 
-async def test_a_server_that_goes_away_ends_it_with_its_reason(watch: Watch) -> None:
+async def test_a_server_that_goes_away_is_come_back_to(watch: Watch) -> None:
+    flags = {"channels": ("trades",), "symbols": ("AAPL",)}
+    with trio.fail_after(WAIT):
+        async with trio.open_nursery() as nursery:
+            async with server() as one:
+                nursery.start_soon(lambda: watch.run(one.url, **flags))
+                await subscribed(one, 1)
+                await one.publish(trade("AAPL", 1))
+                await watch.lines(1)
+            async with server(port=urlsplit(one.url).port) as another:
+                await subscribed(another, 1)
+                await another.publish(trade("AAPL", 2))
+                await watch.lines(3)
+                signal.raise_signal(signal.SIGINT)
+    assert watch.code == 0
+    assert [event.get("reason", event.get("tradeID")) for event in watch.events] == ["1", "epoch_changed", "2"]
+    said = watch.err.splitlines()
+    assert said[1].startswith(f"{one.url}: closed with 1001: the server shuts down: trying again in ")
+    assert said[-2:] == [
+        f"{one.url}: connected again",
+        "gap on trades of AAPL: an unknown number of messages lost (epoch_changed)",
+    ]
+
+
+async def test_it_does_not_come_back_where_that_is_not_wanted(watch: Watch) -> None:
     async def serve(task_status: trio.TaskStatus[str]) -> None:
         async with server() as one:
             task_status.started(one.url)
             await subscribed(one, 4)
 
     async with trio.open_nursery() as nursery:
-        await watch.run(await nursery.start(serve))
+        url = await nursery.start(serve)
+        await watch.run(url, reconnect=False)
     assert watch.code == 1
     assert watch.err.splitlines()[1] == "datafye-trio: closed with 1001: the server shuts down"
 
 
-@asynccontextmanager
-async def saying(*frames: str | bytes) -> AsyncIterator[str]:
-    """A server of another make, which sends these frames; gives its URL."""
-
-    async def serve(request: WebSocketRequest) -> None:
-        socket = await request.accept()
-        try:
-            await socket.get_message()
-            for frame in frames:
-                await socket.send_message(frame)
-            await socket.get_message()
-        except ConnectionClosed:
-            pass
-
-    with trio.fail_after(WAIT):
-        async with trio.open_nursery() as nursery:
-            found = await nursery.start(serve_websocket, serve, "127.0.0.1", 0, None)
-            yield f"ws://127.0.0.1:{found.port}"
-            nursery.cancel_scope.cancel()
-
-
-async def test_what_another_server_sends_is_understood_or_said_once(watch: Watch) -> None:
-    gap = {"type": "gap", "dataset": "D", "assetClass": "stocks", "channel": "quotes", "symbol": "A", "epoch": "e"}
-    exact = json.dumps({**gap, "reason": "expired", "from": 3, "to": 4})
-    unknown = json.dumps({**gap, "reason": "epoch_changed"})
-    async with saying('{"type":"news"}', b"\xff", '{"type":"trade"}', exact, unknown) as url:
-        await watch.run(url, seconds=0.3)
-    assert watch.code == 0
-    assert watch.out.splitlines() == [exact, unknown]
-    assert watch.err.splitlines()[1:] == [
-        "a message is left out: a message has no known type",
-        "gap on quotes of A: 3 to 4 lost (expired)",
-        "gap on quotes of A: some messages lost (epoch_changed)",
-    ]
-
-
 async def test_nobody_there(watch: Watch) -> None:
     with trio.fail_after(WAIT):
-        await watch.run("ws://nowhere.invalid")
+        await watch.run("ws://nowhere.invalid", reconnect=False)
     assert (watch.code, watch.out) == (1, "")
     assert watch.err.startswith("datafye-trio: cannot connect to nowhere.invalid: ")
 
@@ -174,7 +162,11 @@ async def test_nobody_there(watch: Watch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("http://localhost",), "'http://localhost' is no WebSocket URL: write ws://HOST:PORT/PATH, or wss:// for TLS"),
+        (("http://localhost",), "'http://localhost' is no WebSocket URL: write ws://localhost"),
+        (
+            ("ws://localhost/x",),
+            "'ws://localhost/x': this protocol has no path '/x'; for all channels, write ws://localhost/datafye-ws/v1",
+        ),
         (("--seconds", "0"), "--seconds must be a number above 0"),
         (("--seconds", "inf"), "--seconds must be a number above 0"),
         (("--seconds", "x"), 'Invalid value for --seconds: unable to convert "x" into float.'),

@@ -23,7 +23,7 @@ WAIT = 30
 async def server(**settings: object) -> AsyncIterator[Server]:
     with trio.fail_after(WAIT):
         source = Program(symbols=frozenset({"AAPL", "MSFT"}), aggregation=Aggregation(every_trade))
-        async with open_server(ServerConfig(port=0, **settings), [source]) as one:
+        async with open_server(ServerConfig(**{"port": 0, **settings}), [source]) as one:
             yield one
 
 
@@ -77,6 +77,31 @@ class Watch:
     @property
     def events(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.out.splitlines()]
+
+
+class MemoryOutput:
+    """Stands in for stdout where time is virtual: keeps each block that is written."""
+
+    def __init__(self) -> None:
+        self.blocks: list[bytes] = []
+        self.failure: OSError | None = None
+        self.stuck: trio.Event | None = None
+        self.closed = trio.Event()
+
+    @property
+    def lines(self) -> list[bytes]:
+        return b"".join(self.blocks).splitlines()
+
+    async def write(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.stuck is not None:
+            await self.stuck.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.blocks.append(data)
+
+    async def gone(self) -> None:
+        await self.closed.wait()
 
 
 async def subscribed(one: Server, topics: int) -> None:
