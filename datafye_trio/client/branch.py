@@ -107,7 +107,8 @@ class PlainBranch:
 
     def note(self) -> None:
         """See `Branch`."""
-        self._news.unpark_all()
+        if self._talk.refused:
+            self._news.unpark_all()
 
     async def run(self) -> NoReturn:
         """See `Branch`."""

@@ -41,6 +41,7 @@ class PlainTalk:
     Attributes:
         line: what it carries.
         begun: whether there ever was a connection.
+        refused: whether the request of this connection was refused.
         unreadable: frames that could not be understood, of all connections.
     """
 
@@ -54,6 +55,7 @@ class PlainTalk:
     def __init__(self, book: Book, line: PlainLine, decoder: PlainDecoder, *, raw: bool) -> None:
         self.put_off = False
         """Whether the request waits for an answer, which may never come."""
+        self.refused = False
         self.unreadable = 0
         self.line = line
         self.begun = False
@@ -61,7 +63,8 @@ class PlainTalk:
         self._decoder = decoder
         self._raw = raw
         self._asked: dict[str, PlainTopic] = {}
-        self._refused = False
+        self._lacking = False
+        """Whether something wanted was not asked for, or nothing is wanted; known unless the line is dirty."""
         self._pongs = 0
 
     def begin(self) -> None:
@@ -72,7 +75,7 @@ class PlainTalk:
     def cut(self) -> None:
         """See `Conversation`."""
         self._asked.clear()
-        self.put_off = self._refused = False
+        self.put_off = self.refused = False
         self._pongs = 0
         self.line.cut()
 
@@ -84,9 +87,12 @@ class PlainTalk:
 
     @property
     def stale(self) -> bool:
-        """Whether only another connection can bring what is wanted. More than what is wanted does no harm."""
-        held = self.held
-        return self._refused or bool(self._asked and not (held and held.keys() <= self._asked.keys()))
+        """Whether only another connection, or none, can be what is wanted. Symbols that nobody wants do no harm."""
+        if self.line.dirty:
+            self.line.dirty = False
+            held = self.held
+            self._lacking = not held or (bool(self._asked) and not held.keys() <= self._asked.keys())
+        return self.refused or self._lacking
 
     @property
     def settled(self) -> bool:
@@ -96,16 +102,16 @@ class PlainTalk:
     @property
     def has_outgoing(self) -> bool:
         """See `Conversation`."""
-        return bool(self._pongs) or not (self._asked or self._refused)
+        return bool(self._pongs) or not (self._asked or self.refused)
 
     def outgoing(self) -> list[str]:
         """The request, once; and answers to heartbeats, which Datafye documents without their form."""
         texts = ['{"action":"pong"}'] * self._pongs
         self._pongs = 0
-        if self._asked or self._refused or not (held := self.held):
+        if self._asked or self.refused or not (held := self.held):
             return texts
         self._asked = held
-        self.put_off = True
+        self.line.dirty = self.put_off = True
         for topic in held.values():
             topic.set_wire(Wire.JOINING)
         board = self._board
@@ -136,7 +142,7 @@ class PlainTalk:
         """Nothing of what was asked comes; where some of it had come before, only the rest is refused."""
         asked = self._asked or self.held
         topics = [topic for topic in asked.values() if not topic.placed] or list(asked.values())
-        self._refused, self.put_off = True, False
+        self.refused, self.put_off = True, False
         symbols: dict[Sink, list[str]] = {}
         for topic in topics:
             self._book.off_wire(topic)
@@ -173,7 +179,7 @@ class PlainTalk:
         elif kind == "connected":
             if "protocol" in fields:
                 self._puzzle("this server greets now: open the feed anew, to have each loss seen")
-        elif not self._refused:
+        elif not self.refused:
             self._data(fields, halt=kind in _HALTS)
 
     def _data(self, fields: Fields, *, halt: bool) -> None:

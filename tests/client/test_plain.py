@@ -8,6 +8,7 @@ import pytest
 import trio
 from client.plain_kit import EMA, MINUTE, SECOND, SMA, asked, dialing, enter_and_leave, served
 from client.plain_server import BASE, PlainConfig, open_plain_server
+from client.scripted import Peer, ScriptedServer
 from client.test_subscription import take
 from support import START_NS, quote, trade
 from trio.testing import MockClock
@@ -15,6 +16,7 @@ from trio.testing import MockClock
 from datafye_trio import (
     Bar,
     BufferOverflowError,
+    FeedConfig,
     FeedState,
     Gap,
     Quote,
@@ -114,6 +116,22 @@ async def test_what_is_left_is_dropped_and_leaves_the_wire_with_the_last(autojum
         async with feed.trades("AAPL") as sub:
             await server.publish(trade("AAPL", 3))
             assert await take(sub, 1) == [trade("AAPL", 3)]
+
+
+async def test_what_is_given_up_while_it_connects_is_not_connected_to(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        server = ScriptedServer(nursery, Peer.ended)
+        config = FeedConfig(layout="per-channel", open_stream=server.dial)
+        async with open_feed("ws://test", config) as feed:
+            await feed.wait_connected()
+            server.answer = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+            with trio.move_on_after(10):
+                await enter_and_leave(feed, "AAPL")
+            tried = len(server.times)
+            assert tried > 2
+            await trio.sleep(1_000)
+            assert len(server.times) <= tried + 1
+            assert feed.state.state is FeedState.LIVE
 
 
 async def test_after_a_cut_each_topic_has_one_gap_in_its_place(autojump_clock: MockClock) -> None:

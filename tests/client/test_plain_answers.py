@@ -8,14 +8,13 @@ import pytest
 import trio
 from client.plain_kit import SMA, asked, enter_and_leave, served
 from client.plain_server import PlainConfig
+from client.scripted import Peer, ScriptedServer
 from client.test_subscription import take
 from support import START_NS, quote, trade
 from trio.testing import MockClock
 
-from datafye_trio import (
-    Halt,
-    SubscriptionError,
-)  # fmt: skip
+from datafye_trio import ConnectError, DisconnectedError, FeedConfig, Halt, SubscriptionError, open_feed
+from datafye_trio.wire import Opcode, frame
 
 
 async def test_a_refusal_is_raised_with_the_servers_words(autojump_clock: MockClock) -> None:
@@ -120,3 +119,48 @@ async def test_what_cannot_be_understood_is_counted_and_told_once(
             await server.publish(trade("MSFT", 1), trade(n=1))
             assert await take(sub, 1) == [trade(n=1)]
         assert len([record for record in caplog.records if "left out" in record.getMessage()]) == 1
+
+
+async def test_what_is_no_json_ends_the_feed(autojump_clock: MockClock) -> None:
+    async def garbage(peer: Peer) -> None:
+        await peer.request()
+        await peer.send_bytes(frame(Opcode.TEXT, b"{nonsense"))
+        await peer.ended()
+
+    async with trio.open_nursery() as nursery:
+        server = ScriptedServer(nursery, Peer.ended, garbage)
+        with pytest.raises(DisconnectedError, match="no sound JSON"):
+            async with open_feed("ws://test", FeedConfig(layout="per-channel", open_stream=server.dial)) as feed:
+                await enter_and_leave(feed, "AAPL")
+
+
+async def test_a_first_message_that_is_no_greeting(autojump_clock: MockClock) -> None:
+    async def speak(peer: Peer) -> None:
+        await peer.heartbeat()
+        await peer.ended()
+
+    async with trio.open_nursery() as nursery:
+        server = ScriptedServer(nursery, speak)
+        async with open_feed("ws://test", FeedConfig(layout="per-channel", open_stream=server.dial)) as feed:
+            assert await feed.wait_connected() is None
+            assert trio.current_time() == 0
+
+
+async def test_a_server_that_cannot_be_reached_is_asked_again_and_for_a_reason(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        server = ScriptedServer(nursery, Peer.ended)
+        server.answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+        with pytest.raises(ConnectError) as caught:
+            async with open_feed("ws://test", FeedConfig(layout="per-channel", open_stream=server.dial)) as feed:
+                await feed.wait_connected()
+        assert caught.value.status == 403
+
+
+async def test_with_partial_what_is_refused_is_told_and_the_rest_goes_on(autojump_clock: MockClock) -> None:
+    config = PlainConfig(refusals={"NOPE": "no such symbol"})
+    async with served(config) as (server, feed), feed.trades("AAPL", partial=True) as sub:
+        await sub.add("NOPE")
+        assert [(error.code, error.symbols) for error in sub.rejected] == [("REFUSED", ("NOPE",))]
+        await take(sub, 1)
+        await server.publish(trade(n=1))
+        assert await take(sub, 1) == [trade(n=1)]
