@@ -235,7 +235,7 @@ class Book:
             topic.park(sink)
         if topic.wire is not Wire.ON and sink not in topic.parked:
             sink.pending.add(topic)
-        self.touch(topic)
+        board.changed[topic] = None
 
     def _remove(self, sink: Sink, board: Board, symbols: Iterable[str]) -> None:
         if (unwanted := board.stars.get(sink)) is not None:
