@@ -194,7 +194,8 @@ class Board:
         yield from self._move(known, budget, resume=True)
 
     def _star_wanted(self) -> bool:
-        return any(not sink.paused for sink in self.stars)
+        """A full subscription that waits for the answer may never read before it has come."""
+        return any(not sink.paused or self in sink.pending for sink in self.stars)
 
     def _room(self, topics: Iterable[Topic], budget: RequestBudget) -> int:
         """The bytes that a request about these has for symbols."""

@@ -215,7 +215,7 @@ class Book:
         board.stars[sink], sink.stars[board] = set(), None
         if board.star is Wire.ON:
             board.star_epoch = board.epoch  # it may have been left by the last one in this very moment
-        else:
+        elif not (sink.paused and board.star_epoch is not None):
             sink.pending.add(board)
         if board.star_epoch is not None:
             board.include_all()

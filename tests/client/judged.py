@@ -53,7 +53,7 @@ class Reader:
     def add(self, *symbols: str) -> None:
         self.game.talk.book.attach(self.sink, [(BoardKey("SIP", Channel(self.channel)), STOCKS)], symbols)
         self.wanted |= set(symbols)
-        self.unwanted -= set(symbols)
+        self.unwanted -= self.unwanted if "*" in symbols else set(symbols)
 
     def remove(self, symbol: str) -> None:
         """What it has of the topic so far is judged no further: a later begin is a new one."""

@@ -173,3 +173,22 @@ def test_a_second_one_for_every_symbol_while_the_first_is_full() -> None:
     assert items(other) == [2, 3, 1]
     slow.take(1)
     game.finish()
+
+
+def test_every_symbol_added_to_a_full_subscription_is_answered() -> None:
+    game = playing()
+    slow = reader(game, "A", capacity=1)
+    exchange(game)
+    publish(game, A, 2)
+    publish(game, B)
+    exchange(game)
+    slow.add("*")
+    assert slow.sink.pending
+    for _ in range(3):
+        exchange(game)
+    assert slow.sink.paused
+    assert not slow.sink.pending
+    assert not game.server.stars
+    slow.add("*")
+    assert not slow.sink.pending
+    game.finish()

@@ -69,7 +69,7 @@ OPS = st.one_of(
     st.tuples(st.just("deliver"), few),
     st.tuples(st.just("open"), channel, symbols, st.sampled_from(POLICIES), few, st.booleans()),
     st.tuples(st.just("take"), who, few),
-    st.tuples(st.just("add"), who, symbol),
+    st.tuples(st.just("add"), who, st.sampled_from([*SYMBOLS, BOGUS, "*"])),
     st.tuples(st.just("remove"), who, st.sampled_from([*SYMBOLS, "*"])),
     st.tuples(st.just("leave"), who),
     st.tuples(st.sampled_from(["cut", "connect", "connect", "restart", "renew", "busy", "try_again"])),
@@ -106,7 +106,7 @@ def _random_op(dice: random.Random, name: str) -> tuple[Any, ...]:
             some = tuple(dice.sample([*SYMBOLS, BOGUS], dice.randint(1, 3))) if dice.random() < 0.6 else ("*",)
             return name, at[0], some, dice.choice(POLICIES), dice.choice([1, 2, 3, 8]), dice.random() < 0.5
         case "add":
-            return name, dice.randint(0, 4), dice.choice([*SYMBOLS, BOGUS])
+            return name, dice.randint(0, 4), dice.choice([*SYMBOLS, *SYMBOLS, BOGUS, "*"])
         case "remove":
             return name, dice.randint(0, 4), dice.choice([*SYMBOLS, *SYMBOLS, "*"])
         case "leave":
