@@ -12,7 +12,7 @@ import trio
 
 from datafye_trio.client.config import FeedConfig
 from datafye_trio.client.decoding import Intake, RawIntake, TypedIntake
-from datafye_trio.client.history import History, HistoryOptions, Moment, make_query, parse_moment
+from datafye_trio.client.history import HistoryOptions, HistoryStream, Moment, make_query, parse_moment
 from datafye_trio.client.hub import Hub, closed
 from datafye_trio.client.ledger import LedgerEntry
 from datafye_trio.client.options import SubscribeOptions, make_wish
@@ -108,8 +108,8 @@ class Feed(Generic[T]):
         start: Moment,
         end: Moment | None = None,
         **options: Unpack[HistoryOptions],
-    ) -> History[T]:
-        """Stored events of a range of time, in order, and then the end: see `History`.
+    ) -> HistoryStream[T]:
+        """Stored events of a range of time, in order, and then the end: see `HistoryStream`.
 
         Args:
             symbols: one or several; `*` is every symbol of the dataset.
@@ -120,7 +120,7 @@ class Feed(Generic[T]):
         Raises:
             ConfigurationError: what no server could make sense of; a datetime without a time zone.
         """
-        return History(self._hub, make_query(symbols, start, end, options))
+        return HistoryStream(self._hub, make_query(symbols, start, end, options))
 
     @property
     def state(self) -> StateChange:

@@ -30,7 +30,7 @@ from datafye_trio.protocol import ErrorCode, format_time, parse_time
 if TYPE_CHECKING:
     from datafye_trio.client.hub import Hub
 
-__all__ = ["DEFAULT_WINDOW", "History", "HistoryOptions", "Moment", "make_query", "parse_moment"]
+__all__ = ["DEFAULT_WINDOW", "HistoryStream", "HistoryOptions", "Moment", "make_query", "parse_moment"]
 
 T = TypeVar("T")
 Moment: TypeAlias = datetime | int | str
@@ -73,7 +73,7 @@ class Query:
     window: int
 
 
-class History(AbstractAsyncContextManager["History[T]"], Generic[T]):
+class HistoryStream(AbstractAsyncContextManager["HistoryStream[T]"], Generic[T]):
     """Made by a feed: `async with feed.history("AAPL", start=..., end=...) as bars: async for bar in bars: ...`.
 
     Entering waits for the server's answer. Iterating yields all there is, each event once and in order, over any number
@@ -107,7 +107,7 @@ class History(AbstractAsyncContextManager["History[T]"], Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.leave()
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC102 -- waits for nothing
 
     def __aiter__(self) -> Self:
         return self

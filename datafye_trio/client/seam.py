@@ -17,7 +17,7 @@ import trio
 from datafye_trio.client.book import ALL
 from datafye_trio.client.catching import Catcher
 from datafye_trio.client.conversation import unit_of
-from datafye_trio.client.history import DEFAULT_WINDOW, History, Query
+from datafye_trio.client.history import DEFAULT_WINDOW, HistoryStream, Query
 from datafye_trio.client.joining import LOOKBACK, Join, Past, Reader, make_past
 from datafye_trio.client.options import Wish
 from datafye_trio.client.sink import Sink
@@ -56,7 +56,7 @@ class SubscriptionSince(Subscription[T]):
         self._catcher = Catcher(self._buffer, self._changed)
         self._sink.buffer = self._catcher
         self._sink.put = self._catcher.put
-        self._history: History[T] | None = None
+        self._history: HistoryStream[T] | None = None
         self._past: Past | None = None
         self._ready: deque[T] = deque()
         self._overlap: Past | None = None
@@ -162,7 +162,7 @@ class SubscriptionSince(Subscription[T]):
             return
         wish = attrs.evolve(self._wish, symbols=self.symbols, dataset=self._boards[0][0].dataset)
         stop = self._past.stop if known else None
-        history: History[T] = History(self._hub, Query(wish, self._past.start, stop, None, DEFAULT_WINDOW))
+        history: HistoryStream[T] = HistoryStream(self._hub, Query(wish, self._past.start, stop, None, DEFAULT_WINDOW))
         try:
             self._history = await history.__aenter__()
         except SubscriptionError as error:

@@ -112,7 +112,7 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._leave()
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC102 -- waits for nothing
 
     def __aiter__(self) -> Self:
         return self

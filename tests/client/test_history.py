@@ -265,6 +265,16 @@ async def test_a_server_that_is_never_there_again(autojump_clock: MockClock) -> 
                 pytest.fail("entered")
 
 
+async def test_a_connection_for_stored_data_that_cannot_be_had(autojump_clock: MockClock) -> None:
+    async with stored_feed(Stored(trades(10)), reconnect=Reconnect(attempts=2)) as (feed, proxy):
+        proxy.plan = lambda _: CutAfter(from_server=0)
+        with pytest.raises(FeedError):
+            await whole(feed)
+        assert feed.state.state == "live"  # that is another connection
+        proxy.plan = None
+        assert len(await whole(feed)) == 10
+
+
 async def test_a_feed_that_is_closed_ends_its_histories(autojump_clock: MockClock) -> None:
     async with memory_server(sources=[Stored(trades(1_000))]) as server, trio.open_nursery() as nursery:
 

@@ -109,7 +109,7 @@ def test_events_of_another_stream_are_not_ours() -> None:
         end(2, "stopped"),
         "no json",
         event(3) | {"tradePrice": "x"},
-        event(3) | {"tradeSize": 10**400},
+        event(3) | {"tradeSize": 2**70},
         '{"type":"trade","n":1' + "0" * 5_000 + "}",
     ],
 )

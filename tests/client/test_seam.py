@@ -67,14 +67,16 @@ class Market:
         self.tape = tape
         self.played = 0
         self._publisher: Publisher | None = None
+        self._running = trio.Event()
 
     async def run(self, publisher: Publisher) -> None:
         self._publisher = publisher
+        self._running.set()
         await trio.sleep_forever()
 
     async def play(self, count: int = 10**9) -> None:
-        while self._publisher is None:
-            await trio.lowlevel.checkpoint()
+        await self._running.wait()
+        assert self._publisher is not None
         events = self.tape[self.played : self.played + count]
         self.played += len(events)
         for n in range(0, len(events), 1_000):
