@@ -183,7 +183,7 @@ class HistoryStream(AbstractAsyncContextManager["HistoryStream[T]"], Generic[T])
         (key, asset_class), *_ = await hub.boards(query.wish)
         if not hub.wiring.provable:
             what = "this server cannot be asked for stored data in parts: ask its REST API"
-            raise SubscriptionError(ErrorCode.NO_DATA, what)
+            raise SubscriptionError(ErrorCode.CHANNEL_NOT_AVAILABLE, what)
         symbols, wrong = parse_symbols(query.wish.symbols, asset_class)
         if wrong:
             what = "no well-formed symbols: 1 to 32 characters of A-Z 0-9 . - _ : /"

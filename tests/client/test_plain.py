@@ -20,6 +20,7 @@ from datafye_trio import (
     FeedState,
     Gap,
     Quote,
+    SubscriptionError,
     Trade,
     open_feed,
     open_raw_feed,
@@ -253,3 +254,14 @@ async def test_over_sockets() -> None:
                     assert {type(item) for item in found} == {Quote, Bar}
                 assert feed.provable is False
             assert server.faults == []
+
+
+@pytest.mark.parametrize("since", [True, False])
+async def test_stored_data_is_refused_and_not_taken_for_none(autojump_clock: MockClock, since: bool) -> None:
+    async with served() as (server, feed):
+        wanted: Any = feed.bars("AAPL", since=START_NS) if since else feed.history("AAPL", start=START_NS)
+        with pytest.raises(SubscriptionError, match="cannot be asked for stored data") as caught:
+            async with wanted:
+                pass
+        assert caught.value.code == "CHANNEL_NOT_AVAILABLE"
+        assert server.faults == []
