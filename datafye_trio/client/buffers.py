@@ -13,6 +13,7 @@ their policy allows; in particular `wait`, the default, appends to a deque and k
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
 
 from datafye_trio.client.conflating import Conflating
@@ -54,6 +55,11 @@ class Buffer(Protocol):
     @property
     def conflated(self) -> int:
         """Events that `latest` skipped for a newer one."""
+        ...
+
+    @property
+    def push(self) -> Callable[[Any], bool] | None:
+        """`put` with the item alone, where the policy does not look at the rest; None where it does."""
         ...
 
     def put(self, topic: TopicKey, epoch: str, seq: int | None, item: Any) -> bool:
@@ -130,6 +136,13 @@ class _Refusing:
         items.append(item)
         return True
 
+    def push(self, item: Any) -> bool:
+        items = self._items
+        if len(items) >= self.capacity:
+            return False
+        items.append(item)
+        return True
+
     def put_gap(self, gap: Gap) -> bool:
         if len(self._items) >= self.capacity:
             return False
@@ -156,6 +169,7 @@ class _DropOldest:
     __slots__ = ("_items", "_order", "_trail_items", "_trails", "capacity", "dropped")
 
     conflated: Final = 0
+    push: Final = None
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from datafye_trio.client.buffers import Buffer
 from datafye_trio.client.joining import Join
@@ -53,6 +53,8 @@ class Catcher:
     def conflated(self) -> int:
         """See `Buffer`."""
         return self._buffer.conflated
+
+    push: Final = None
 
     def put(self, topic: TopicKey, epoch: str, seq: int | None, item: Any) -> bool:
         """See `Buffer`."""

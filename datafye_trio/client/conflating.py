@@ -39,6 +39,7 @@ class Conflating:
     __slots__ = ("_count", "_order", "_topics", "capacity", "conflated")
 
     dropped: Final = 0
+    push: Final = None
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity

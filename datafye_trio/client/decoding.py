@@ -98,7 +98,11 @@ class TypedIntake:
             if topic is not None and found.envelope_seq == topic.fast:
                 event = makers[kind](found)
                 if event is not None:
-                    topic.hand_out(event)
+                    if topic.take(event):
+                        topic.fast += 1
+                        topic.latest = event
+                    else:
+                        topic.overflow()
                     continue
             data = self._decoder.data(found)
             if data is None:
@@ -153,7 +157,11 @@ class RawIntake:
             except (KeyError, TypeError, ValueError, AttributeError, msgspec.DecodeError, RecursionError):
                 topic, fields = None, None
             if topic is not None and seq == topic.fast and seq.__class__ is int:
-                topic.hand_out(fields)
+                if topic.take(fields):
+                    topic.fast += 1
+                    topic.latest = fields
+                else:
+                    topic.overflow()
                 continue
             data = self._decoder.decode(payload)
             if data is None:

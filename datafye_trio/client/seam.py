@@ -54,8 +54,7 @@ class SubscriptionSince(Subscription[T]):
         super().__init__(hub, wish)
         self._since = since
         self._catcher = Catcher(self._buffer, self._changed)
-        self._sink.buffer = self._catcher
-        self._sink.put = self._catcher.put
+        self._sink.use(self._catcher)
         self._history: HistoryStream[T] | None = None
         self._past: Past | None = None
         self._ready: deque[T] = deque()
@@ -65,6 +64,10 @@ class SubscriptionSince(Subscription[T]):
         self._turns = 1
 
     async def __aenter__(self) -> Self:
+        await self._hub.wait_connected()
+        if not self._hub.wiring.provable:
+            what = "this server numbers nothing, so that stored and live data cannot be joined: leave `since` out"
+            raise SubscriptionError(ErrorCode.CHANNEL_NOT_AVAILABLE, what)
         await super().__aenter__()
         try:
             await self._look_back()
@@ -124,7 +127,7 @@ class SubscriptionSince(Subscription[T]):
                 self._rewind()
             await self._lot.park()
         self._check_open()
-        self._sink.buffer, self._sink.put = self._buffer, self._buffer.put
+        self._sink.use(self._buffer)
 
     def _full(self, sink: Sink) -> None:
         super()._full(sink)

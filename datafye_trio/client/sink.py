@@ -22,6 +22,7 @@ class Sink:
     Attributes:
         buffer: what waits for the program.
         put: the buffer's own, called for every message; False says that it was not taken, and `full` is to be called.
+        push: `put` with the item alone, where the buffer does not care what it is of; None where it does.
         snapshots: whether the newest message of a topic is wanted when it is joined.
         partial: whether it goes on with what the server accepts.
         entered: whether the server has answered it once; what it refuses later ends it.
@@ -44,6 +45,7 @@ class Sink:
     ) -> None:
         self.buffer = buffer
         self.put: Callable[[TopicKey, str, int | None, Any], bool] = buffer.put
+        self.push: Callable[[Any], bool] | None = buffer.push
         self.snapshots = snapshots
         self.partial = partial
         self.entered = False
@@ -57,6 +59,12 @@ class Sink:
         self.changed = on_change
         """Something was put, answered or refused: wakes who waits for it."""
         self._on_full = on_full
+
+    def use(self, buffer: Buffer) -> None:
+        """From now on, what comes goes into another buffer."""
+        self.buffer, self.put, self.push = buffer, buffer.put, buffer.push
+        for topic in self.topics:
+            topic.refresh()
 
     def put_gap(self, gap: Gap) -> bool:
         """As `put`, for a gap."""

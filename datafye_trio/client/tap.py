@@ -23,7 +23,7 @@ from datafye_trio.model.gaps import Live
 __all__ = ["Placed", "Tap"]
 
 Placed = tuple[TopicKey, str, int, Any]
-"""Topic, epoch, `seq` and event; 0 for a snapshot, and -1 for a gap in place of the event."""
+"""Topic, epoch, `seq` and event; 0 for a snapshot and where the server numbers nothing, -1 for a gap for an event."""
 
 _CAPACITY: Final = 65_536
 _GAP: Final = -1
@@ -36,6 +36,7 @@ class _Places:
 
     dropped: Final = 0
     conflated: Final = 0
+    push: Final = None
 
     def __init__(self, on_news: Callable[[], None], capacity: int) -> None:
         self.items: deque[Placed] = deque()
@@ -75,12 +76,15 @@ class Tap:
         feed: must be open, and have been connected once.
         on_news: sync; must not call the tap.
         capacity: the most items that wait.
+        snapshots: whether the newest quote of a topic comes first when it is joined.
     """
 
-    def __init__(self, feed: Feed[Any], on_news: Callable[[], None], capacity: int = _CAPACITY) -> None:
+    def __init__(
+        self, feed: Feed[Any], on_news: Callable[[], None], capacity: int = _CAPACITY, *, snapshots: bool = True
+    ) -> None:
         self._hub = feed._hub
         self._buffer = _Places(on_news, capacity)
-        self._sink = Sink(self._buffer, snapshots=True, partial=True, on_full=self._full, on_change=on_news)
+        self._sink = Sink(self._buffer, snapshots=snapshots, partial=True, on_full=self._full, on_change=on_news)
         self._sink.entered = True
         self._hub.book.sinks[self._sink] = None
 

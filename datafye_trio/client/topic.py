@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from datafye_trio.client.ledger import LedgerEntry
+from datafye_trio.client.numbering import Numbering
 from datafye_trio.client.sink import Sink
 from datafye_trio.model import Channel, Gap, GapReason, TopicKey
 
@@ -30,18 +31,13 @@ class Wire(Enum):
 
 
 @attrs.define(eq=False)
-class Topic:
-    """See the module. `listeners` are all its subscriptions that read; those that are parked do not."""
+class Topic(Numbering):
+    """See the module."""
 
     key: TopicKey
     epoch: str = ""
     placed: bool = False
     """Whether the server has told a position."""
-    next: int = 1
-    wire_next: int = 1
-    """The next `seq` on the wire; behind `next` while the server sends again."""
-    fast: int = 0
-    """`next` where a message with it goes to all of `live` and to nobody else; else 0, which no message has."""
     wire: Wire = Wire.OFF
     adopt: bool = False
     """The next message tells where the numbering stands."""
@@ -58,7 +54,6 @@ class Topic:
     latest: Any = None
     """The newest message, for a subscription that joins later and wants a snapshot."""
     begin: int = 0
-    received: int = 0
     missing: int = 0
     restarts: int = 0
     repeated: int = 0
@@ -126,18 +121,11 @@ class Topic:
 
     # What comes.
 
-    def hand_out(self, item: Any) -> None:
-        """The message with `fast`, in the common case: the hot path."""
-        seq, key, epoch = self.fast, self.key, self.epoch
+    def overflow(self) -> None:
+        """A message that came the fast way was not taken: by the only one who reads, or since nobody does any more."""
         for sink in self.live:
-            if not sink.put(key, epoch, seq, item):
-                sink.full()
-        if self.fast:  # somebody still reads
-            self.next = self.wire_next = self.fast = seq + 1
-            self.received += 1
-            self.latest = item
-        else:
-            self.resync = True
+            sink.full()
+        self.resync = self.resync or not self.fast
 
     def started(self, epoch: str, position: int) -> None:
         """Joined for the first time: what comes after `position` is ours."""
@@ -232,8 +220,11 @@ class Topic:
 
     def refresh(self) -> None:
         """Say anew whether the next message can take the fast way; to be called after every change."""
+        self.slow_down()
         synced = self.wire is Wire.ON and self.wire_next == self.next and not (self.resync or self.adopt or self.behind)
-        self.fast = self.next if synced and self.live else 0
+        if synced and self.live:
+            # Most have one reader, and most readers' buffers do not care which topic an item is of.
+            self.speed_up((self.live[0].push if len(self.live) == 1 else None) or self._spread)
 
     def entry(self) -> LedgerEntry:
         """The account so far."""
@@ -241,6 +232,13 @@ class Topic:
         return LedgerEntry(
             self.key, self.epoch, self.begin, last, self.received, self.missing, self.restarts, self.repeated
         )
+
+    def _spread(self, item: Any) -> bool:
+        seq = self.fast
+        for sink in self.live:
+            if not sink.put(self.key, self.epoch, seq, item):
+                sink.full()
+        return bool(self.live)
 
     def _shows(self, sink: Sink) -> bool:
         """Whether a subscription gets the newest message when it is joined: a quote stands until the next one."""
