@@ -7,7 +7,7 @@ wait for it. The connection is kept by a task of the feed's, so that a program m
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -17,10 +17,12 @@ import attrs
 import trio
 
 from datafye_trio.client.backoff import Backoff
+from datafye_trio.client.conversation import Conversation
 from datafye_trio.client.history_query import HistoryQuery
 from datafye_trio.client.history_talk import HistoryTalk
 from datafye_trio.client.link import Link
 from datafye_trio.client.options import Wish, make_wish, parse_symbols
+from datafye_trio.client.plain_history import PLAIN_PATH, PartsLink, PlainHistoryTalk, plain_history
 from datafye_trio.client.states import States
 from datafye_trio.client.urls import with_path
 from datafye_trio.errors import ConfigurationError, FeedClosedError, FeedError, SubscriptionError
@@ -89,8 +91,8 @@ class HistoryStream(AbstractAsyncContextManager["HistoryStream[T]"], Generic[T])
         self._query = query
         self._scope = trio.CancelScope()
         self._lot = trio.lowlevel.ParkingLot()
-        self._talk: HistoryTalk | None = None
-        self._link: Link | None = None
+        self._talk: HistoryTalk | PlainHistoryTalk | None = None
+        self._link: Link | PartsLink | None = None
         self._delivered = 0
         self._closed = False
 
@@ -150,18 +152,18 @@ class HistoryStream(AbstractAsyncContextManager["HistoryStream[T]"], Generic[T])
         return 0 if self._talk is None else self._talk.repeated
 
     @property
-    def _of_talk(self) -> HistoryTalk:
+    def _of_talk(self) -> HistoryTalk | PlainHistoryTalk:
         if self._talk is None:
             raise FeedClosedError("the history is not open: iterate within `async with`")
         return self._talk
 
-    async def _answered(self, talk: HistoryTalk) -> None:
+    async def _answered(self, talk: HistoryTalk | PlainHistoryTalk) -> None:
         while not (talk.begun or talk.over):
             await self._lot.park()
         if talk.failure is not None and not talk.items:
             raise talk.failure
 
-    async def _wait(self, talk: HistoryTalk) -> None:
+    async def _wait(self, talk: HistoryTalk | PlainHistoryTalk) -> None:
         await trio.lowlevel.checkpoint()
         while not talk.items:
             if self._closed:
@@ -172,7 +174,7 @@ class HistoryStream(AbstractAsyncContextManager["HistoryStream[T]"], Generic[T])
                 raise StopAsyncIteration
             await self._lot.park()
 
-    def _take(self, talk: HistoryTalk) -> T:
+    def _take(self, talk: HistoryTalk | PlainHistoryTalk) -> T:
         item = talk.pop()
         if talk.has_outgoing and self._link is not None:
             self._link.wake()
@@ -181,9 +183,6 @@ class HistoryStream(AbstractAsyncContextManager["HistoryStream[T]"], Generic[T])
     async def _begin(self) -> None:
         hub, query = self._hub, self._query
         (key, asset_class), *_ = await hub.boards(query.wish)
-        if not hub.wiring.provable:
-            what = "this server cannot be asked for stored data in parts: ask its REST API"
-            raise SubscriptionError(ErrorCode.CHANNEL_NOT_AVAILABLE, what)
         symbols, wrong = parse_symbols(query.wish.symbols, asset_class)
         if wrong:
             what = "no well-formed symbols: 1 to 32 characters of A-Z 0-9 . - _ : /"
@@ -192,12 +191,19 @@ class HistoryStream(AbstractAsyncContextManager["HistoryStream[T]"], Generic[T])
             key.dataset, asset_class, tuple(symbols), key.channel, key.frequency, query.start, query.end, query.rate,
             query.window,
         )  # fmt: skip
-        self._talk = HistoryTalk(hub.new_intake(), asked)
-        url = with_path(hub.url, f"{asset_class}/history")
-        backoff = Backoff(hub.config.reconnect, random.random)
-        self._link = Link(url, self._talk, hub.config, States(url), backoff, self._came)
+        if hub.wiring.provable:
+            self._talk = HistoryTalk(hub.new_intake(), asked)
+            self._link = self._make_link(f"{asset_class}/history", self._talk, self._came)
+        else:
+            self._talk = talk = plain_history(asked, raw=hub.raw)
+            self._link = PartsLink(talk, lambda came: self._make_link(PLAIN_PATH, talk, came), self._came)
         hub.histories.add(self.fail)
         hub.spawn(self._run)
+
+    def _make_link(self, path: str, talk: Conversation, came: Callable[[], None]) -> Link:
+        url = with_path(self._hub.url, path)
+        backoff = Backoff(self._hub.config.reconnect, random.random)
+        return Link(url, talk, self._hub.config, States(url), backoff, came)
 
     async def _run(self) -> None:
         assert self._link is not None  # noqa: S101 -- set before the task is started

@@ -9,7 +9,7 @@ import trio
 from datafye_trio.client.board import BoardKey
 from datafye_trio.client.book import Book
 from datafye_trio.client.config import FeedConfig
-from datafye_trio.client.decoding import Intake
+from datafye_trio.client.decoding import Intake, RawIntake
 from datafye_trio.client.line import Line
 from datafye_trio.client.options import Wish, resolve, resolve_plain
 from datafye_trio.client.states import FeedState, States
@@ -43,6 +43,8 @@ class Hub:
         self.book = Book(self._line)
         """What is wanted, and what was received."""
         self.new_intake: Callable[[], Intake] = type(intake)
+        self.raw = isinstance(intake, RawIntake)
+        """Whether events stay as the server wrote them."""
         self._changed = trio.lowlevel.ParkingLot()
         options = WiringOptions(url, config, self.states, self.new_intake, self._came)
         self._wirings: list[Single | PerChannel] = []

@@ -24,13 +24,14 @@ from datafye_trio.errors import DisconnectedError, SubscriptionError
 from datafye_trio.logs import get_logger
 from datafye_trio.protocol import CloseCode
 
-__all__ = ["REFUSED", "PlainTalk"]
+__all__ = ["REFUSED", "PlainTalk", "refusal_in"]
 
 log = get_logger("feed")
 
 REFUSED: Final = "REFUSED"
 """The `code` of a refusal by a server that has no codes."""
-_ANSWERS: Final = frozenset({"subscribed", "unsubscribed"})
+_ANSWERS: Final = frozenset({"subscribed", "unsubscribed", "stream_start"})
+_ERRORS: Final = frozenset({"error", "stream_error"})
 _HALTS: Final = frozenset({"halt", "resume"})
 _NAMELESS: Final = "the server's frames name no symbol: subscribe to one symbol only, or open a feed for each"
 
@@ -168,11 +169,9 @@ class PlainTalk:
 
     def _frame(self, fields: Fields) -> None:
         kind = fields.get("type")
-        answer = kind in _ANSWERS or (kind is None and "status" in fields)
-        if kind == "error" or (answer and fields.get("status")):
-            words = (fields.get(name) for name in ("status", "message", "error"))
-            self.refuse(next((word for word in words if isinstance(word, str) and word), json.dumps(fields))[:500])
-        elif answer:
+        if (wrong := refusal_in(fields)) is not None:
+            self.refuse(wrong)
+        elif _is_answer(fields):
             self._accept()
         elif kind == "heartbeat":
             self._pongs += 1
@@ -208,3 +207,16 @@ class PlainTalk:
         if not self.unreadable:
             log.warning("a message is left out; later ones are only counted", why=why[:200])
         self.unreadable += 1
+
+
+def refusal_in(fields: Fields) -> str | None:
+    """What a frame says is wrong with a request; None where it says nothing of the kind."""
+    if fields.get("type") not in _ERRORS and not (_is_answer(fields) and fields.get("status")):
+        return None
+    words = (fields.get(name) for name in ("status", "message", "error"))
+    return next((word for word in words if isinstance(word, str) and word), json.dumps(fields))[:500]
+
+
+def _is_answer(fields: Fields) -> bool:
+    kind = fields.get("type")
+    return kind in _ANSWERS or (kind is None and "status" in fields)

@@ -75,13 +75,6 @@ async def test_every_symbol_and_running_bars_are_refused(autojump_clock: MockClo
             assert sub.symbols == ("AAPL",)
 
 
-async def test_stored_data_is_refused(autojump_clock: MockClock) -> None:
-    async with served() as (_, feed):
-        with pytest.raises(SubscriptionError, match="REST"):
-            async with feed.history("AAPL", start="2025-01-02T09:30:00", end="2025-01-02T16:00:00"):
-                pass
-
-
 async def test_halts_are_events(autojump_clock: MockClock) -> None:
     async with served() as (server, feed), feed.quotes(["AAPL", "MSFT"]) as sub:
         await server.tell(type="halt", symbol="AAPL", timestamp=START_NS // 10**6, reason="T1")
