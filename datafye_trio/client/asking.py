@@ -78,7 +78,7 @@ class Asking:
             if (topic := ask.topics.pop(symbol, None)) is not None:
                 self._joined(ask, topic, message.epoch, positions.get(symbol, 0))
         if ask.star:
-            self._star_joined(board, positions, fresh=ask.resume is None)
+            self._star_joined(ask, positions)
         self._close(number, ask)
 
     def left(self, number: str | int | None) -> None:
@@ -144,8 +144,9 @@ class Asking:
             ask.board.include(topic, 0)  # it is new, and those who want every symbol were there before it
         self._book.on_wire(topic)
 
-    def _star_joined(self, board: Board, positions: Mapping[str, int], *, fresh: bool) -> None:
+    def _star_joined(self, ask: Ask, positions: Mapping[str, int]) -> None:
         """The server sends every symbol: from `positions` on, or what was resumed from its start where not named."""
+        board, fresh = ask.board, ask.resume is None
         for symbol in positions if fresh else ():
             board.topic(symbol)
         for symbol, topic in list(board.topics.items()):
@@ -155,6 +156,8 @@ class Asking:
                     topic.started(board.epoch, position)
                 elif topic.epoch == board.epoch:
                     topic.rejoined(position)
+                    # Known in this numbering, but asked for in an older one: it is told as lost, and is not.
+                    topic.resync = not fresh and ask.epoch != board.epoch
                 else:
                     topic.set_wire(Wire.ON)
                     topic.restarted(board.epoch, "epoch_changed")

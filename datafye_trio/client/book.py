@@ -180,7 +180,7 @@ class Book:
         reason = _REASONS.get(message.reason, "unexplained")
         if message.from_ is not None and message.to is not None:
             topic.lost(message.from_, message.to, reason)
-        elif not (topic.adopt and topic.epoch == message.epoch):  # else `subscribed` has told it already
+        elif topic.epoch != message.epoch or not (topic.adopt or topic.resync):  # else it was told, or is asked again
             board = self.board(topic)
             board.epoch = message.epoch
             if board.star is Wire.ON:

@@ -192,3 +192,18 @@ def test_every_symbol_added_to_a_full_subscription_is_answered() -> None:
     slow.add("*")
     assert not slow.sink.pending
     game.finish()
+
+
+def test_every_symbol_resumed_in_an_older_numbering_leaves_alone_who_knows_the_new_one() -> None:
+    game = playing()
+    first = reader(game, "*", capacity=2)
+    publish(game, A)
+    game.settle()
+    publish(game, A, 3)
+    game.deliver(100)
+    game.ask()
+    slow = reader(game, "A", capacity=1)
+    game.server.renew()
+    publish(game, A, 3)
+    game.finish()
+    assert first.sink.gaps == slow.sink.gaps == 1
