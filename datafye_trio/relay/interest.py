@@ -48,7 +48,7 @@ class Interest:
         keys = self._keys(want)
         for key in keys:
             self._idle.pop(key, None)
-        if board not in self._stars:
+        if not self._tap.has_all(board):
             self._join([key for key in keys if not self._tap.has(key)])
 
     def missing(self, want: Want) -> set[Wanted]:
@@ -61,9 +61,9 @@ class Interest:
     def refused(self, want: Want) -> set[Wanted]:
         """What the server has refused; more exactly, what is not subscribed, once it was asked for."""
         board = self.board(want)
-        if want.symbols is None:
-            return set() if self._tap.has_all(board) else {board}
-        return {key for key in self._keys(want) if not self._tap.has(key)}
+        if self._tap.has_all(board):
+            return set()
+        return {board} if want.symbols is None else {key for key in self._keys(want) if not self._tap.has(key)}
 
     def topics(self, want: Want) -> list[TopicKey]:
         """What is placed of it."""

@@ -81,7 +81,7 @@ class Relay:
         self._tap = Tap(feed, self._wake)
         self._interest = Interest(self._tap, self._info, self._config.linger)
         self._fetching = Fetching(feed)
-        self._refused = 0
+        self._refusal_count = 0
         self._refusals: deque[SubscriptionError] = deque(maxlen=_REMEMBERED)
 
     @property
@@ -110,7 +110,7 @@ class Relay:
             **({"why": change.why} if change.why else {}),
             "topics": len(self._interest.placed),
             "waiting": len(self._tap),
-            "refused": self._refused,
+            "refused": self._refusal_count,
         }
 
     async def run(self, publisher: Publisher) -> None:
@@ -144,16 +144,16 @@ class Relay:
 
     def admitted(self, want: Want) -> bool:
         """See `Relaying.admitted`."""
-        return self._positions is not None and not self._interest.missing(want) and not self._lacking(want)
+        return self._runs() and not self._interest.missing(want) and not self._lacking(want)
 
     async def admit(self, want: Want, deadline: float) -> Sequence[RequestError]:
         """See `Relaying.admit`. Cancel-safe."""
         await trio.lowlevel.checkpoint()
         with trio.move_on_at(deadline):
-            while self._positions is None:
+            while not self._runs():
                 await self._changed.park()
             self._interest.ask(want)
-            while self._interest.missing(want) - self._interest.refused(want):
+            while self._runs() and self._interest.missing(want) - self._refused(want):
                 await self._changed.park()
             while (lacking := self._lacking(want)) and self._positions is not None:
                 await self._fetching.fetch(lacking, self._positions)
@@ -170,8 +170,15 @@ class Relay:
                 found[key] = after
         return found
 
+    def _runs(self) -> bool:
+        return self._positions is not None
+
+    def _refused(self, want: Want) -> set[Wanted]:
+        # A relay that has stopped is subscribed to nothing: that is no refusal of the server's.
+        return self._interest.refused(want) if self._runs() else set()
+
     def _complaints(self, want: Want) -> list[RequestError]:
-        missing, refused = self._interest.missing(want), self._interest.refused(want)
+        missing, refused = self._interest.missing(want), self._refused(want)
         complaints = [self._complaint(symbol) for symbol in _symbols(missing & refused)]
         if late := _symbols({*(missing - refused), *self._lacking(want)}):
             why = f"the server that {self._info.name} comes from has not answered yet: try again later"
@@ -205,9 +212,11 @@ class Relay:
 
     def _note_refusals(self) -> None:
         for refusal in self._tap.take_refusals():
-            self._refused += 1
+            self._refusal_count += 1
             self._refusals.append(refusal)
-            if str(self._refused).rstrip("0") == "1":  # the first, the tenth, the hundredth: the log must not fill
+            if (
+                str(self._refusal_count).rstrip("0") == "1"
+            ):  # the first, the tenth, the hundredth: the log must not fill
                 log.warning("the server refuses something", code=refusal.code, why=str(refusal)[:200])
 
 

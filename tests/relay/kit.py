@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import trio
@@ -29,8 +29,17 @@ class Upstream:
         self._stopped = trio.Event()
 
     async def start(self, epoch: str = "first", source: Source | None = None) -> Server:
+        """Start a server of its own."""
+        return await self.begin(
+            open_server(
+                sources=[source or Program()], listen=False, wall_clock=virtual_wall_clock, new_epoch=lambda: epoch
+            )
+        )
+
+    async def begin(self, opening: AbstractAsyncContextManager[Server]) -> Server:
+        """Start any server."""
         self._stop, self._stopped = trio.Event(), trio.Event()
-        server: Server = await self._nursery.start(self._run, epoch, source or Program())
+        server: Server = await self._nursery.start(self._run, opening)
         return server
 
     async def stop(self) -> None:
@@ -51,10 +60,8 @@ class Upstream:
         self.streams.append(stream)
         return stream
 
-    async def _run(self, epoch: str, source: Source, task_status: trio.TaskStatus[Server]) -> None:
-        async with open_server(
-            sources=[source], listen=False, wall_clock=virtual_wall_clock, new_epoch=lambda: epoch
-        ) as server:
+    async def _run(self, opening: AbstractAsyncContextManager[Server], task_status: trio.TaskStatus[Server]) -> None:
+        async with opening as server:
             self.server = server
             task_status.started(server)
             await self._stop.wait()
