@@ -157,7 +157,7 @@ class Asking:
                 elif topic.epoch == board.epoch:
                     topic.rejoined(position)
                     # Known in this numbering, but asked for in an older one: it is told as lost, and is not.
-                    topic.resync = not fresh and ask.epoch != board.epoch
+                    topic.resync = topic.resync or not (fresh or ask.epoch == board.epoch)
                 else:
                     topic.set_wire(Wire.ON)
                     topic.restarted(board.epoch, "epoch_changed")

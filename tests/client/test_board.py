@@ -194,16 +194,14 @@ def test_every_symbol_added_to_a_full_subscription_is_answered() -> None:
     game.finish()
 
 
-def test_every_symbol_resumed_in_an_older_numbering_leaves_alone_who_knows_the_new_one() -> None:
+def test_every_symbol_joins_one_that_has_room_again_while_it_is_asked_for() -> None:
     game = playing()
-    first = reader(game, "*", capacity=2)
-    publish(game, A)
-    game.settle()
-    publish(game, A, 3)
-    game.deliver(100)
-    game.ask()
     slow = reader(game, "A", capacity=1)
-    game.server.renew()
+    exchange(game)
     publish(game, A, 3)
+    exchange(game)
+    exchange(game)
+    reader(game, "*", capacity=100)
+    slow.take(1)  # in the very moment in which `*` is asked for
+    publish(game, A)
     game.finish()
-    assert first.sink.gaps == slow.sink.gaps == 1
