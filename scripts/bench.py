@@ -125,6 +125,12 @@ def _parser() -> argparse.ArgumentParser:
     client.add_argument("--messages", type=_count, default=400_000, help="events of a round; slow clients get a part")
     client.add_argument("--quick", action="store_true", help="a quarter of the messages, three rounds")
     client.add_argument("--offline", action="store_true", help="only the peers that are installed in .venv")
+    client.add_argument(
+        "--decoder",
+        choices=("msgspec", "json"),
+        default="msgspec",
+        help="what the peers decode with [default: msgspec]",
+    )
     client.add_argument("--contenders", nargs="+", metavar="NAME", help="only these; a wrong name shows all")
     client.set_defaults(run=_run_client)
     aggregate = benchmarks.add_parser("aggregate", help="trades a second through bars of four frequencies")
@@ -164,7 +170,7 @@ def _run_client(given: argparse.Namespace, machine: str) -> tuple[dict[str, obje
     except (SetupError, OSError) as error:
         raise SystemExit(str(error)) from None
     print(f"{machine}; {messages:,} messages a round", file=sys.stderr)
-    result = run(ReceiveSettings(python, messages, rounds, contenders=contenders))
+    result = run(ReceiveSettings(python, messages, rounds, contenders=contenders, decoder=given.decoder))
     return result, f"{machine}\n{table(result)}"
 
 

@@ -1,14 +1,15 @@
 """The contenders of `scripts/bench client`, each in its best reasonable form, and the process that runs one of them.
 
 Every contender receives the same bytes and makes each message a dict with the same decoder, `msgspec.json.decode`, so
-that only the WebSocket differs; only `open_feed` makes events instead. Wherever a library can give text as bytes
-it does: msgspec reads bytes, and a str would be made for nothing. Compression and pings are off. What was measured and
-not taken stands with each.
+that only the WebSocket differs; only `open_feed` makes events instead. With `json` as the decoder, the peers use the
+standard library's, as most programs do; ours, which has its own, does not change. Wherever a library can give text as
+bytes it does: msgspec reads bytes, and a str would be made for nothing. Compression and pings are off. What was
+measured and not taken stands with each.
 
-Run by scripts/bench_receive.py with: CONTENDER PORT SYMBOLS MESSAGES. It writes one JSON object: events, seconds from
-just before the subscribe request to the last event (so that nothing read ahead stays uncounted), the processor's
-seconds for the same, and the symbol and time of the last event. Without arguments it writes
-which contenders lack their modules, and the versions of the others.
+Run by scripts/bench_receive.py with: CONTENDER PORT SYMBOLS MESSAGES DECODER. It writes one JSON object: events,
+seconds from just before the subscribe request to the last event (so that nothing read ahead stays uncounted), the
+processor's seconds for the same, and the symbol and time of the last event. Without arguments it writes which
+contenders lack their modules, and the versions of the others.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ import attrs
 import msgspec
 import trio
 
-__all__ = ["CONTENDERS"]
+__all__ = ["CONTENDERS", "DECODERS"]
 
 
-decode = msgspec.json.decode
+DECODERS: Final[dict[str, Callable[[bytes | str], Any]]] = {"msgspec": msgspec.json.decode, "json": json.loads}
+decode = DECODERS["msgspec"]
 
 
 @attrs.frozen
@@ -162,7 +164,7 @@ async def ours_fast_lane(target: Target, clock: Clock) -> None:
             messages = await websocket.receive_many()
             left -= len(messages)
             for message in messages:
-                last = decode(message)
+                last = msgspec.json.decode(message)
         clock.stop(target.messages - left, last["symbol"], last["exchangeTimestamp"])
 
 
@@ -252,7 +254,9 @@ def main() -> None:
     if len(sys.argv) == 1:
         print(json.dumps(surroundings()))
         return
-    name, port, symbols, messages = sys.argv[1], *map(int, sys.argv[2:])
+    global decode  # noqa: PLW0603 -- a process runs one contender with one decoder
+    name, port, symbols, messages = sys.argv[1], *map(int, sys.argv[2:5])
+    decode = DECODERS[sys.argv[5]]
     contender, clock = CONTENDERS[name], Clock()
     target = Target(f"ws://127.0.0.1:{port}", tuple(f"S{number:03}" for number in range(symbols)), messages)
     contender.run(partial(contender.client, target, clock))

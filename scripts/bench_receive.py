@@ -35,13 +35,14 @@ _Results: TypeAlias = dict[str, list[dict[str, float]]]
 
 @attrs.frozen
 class ReceiveSettings:
-    """How much, how often, and who: `python` is that of the environment with the peers; no names are all of them."""
+    """How much, how often, and who: `python` is that of the environment with the peers, `decoder` what they use."""
 
     python: Path
     messages: int
     rounds: int
     symbols: int = 10
     contenders: Sequence[str] = tuple(CONTENDERS)
+    decoder: str = "msgspec"
 
 
 def known(names: Sequence[str] | None) -> Sequence[str]:
@@ -102,6 +103,7 @@ def _one(settings: ReceiveSettings, orders: IO[str], port: str, name: str, part:
         port,
         str(settings.symbols),
         str(count),
+        settings.decoder,
     ]
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=_DEADLINE, check=False)
@@ -127,6 +129,7 @@ def _summary(settings: ReceiveSettings, results: _Results) -> dict[str, object]:
         "symbols": settings.symbols,
         "messages": settings.messages,
         "rounds": settings.rounds,
+        "decoder": settings.decoder,
         "contenders": {
             name: _spread(mine)
             | {
@@ -153,7 +156,11 @@ def table(result: dict[str, Any]) -> str:
     contenders = result["contenders"]
     references = [name for name in _REFERENCES if name in contenders]
     title = f"client: events/s (median of {result['rounds']} rounds, span), processor's time an event, ratio to"
-    lines = [title, " " * 69 + "".join(f"{name:>16}" for name in references)]
+    lines = [
+        f"the peers decode with {result['decoder']}",
+        title,
+        " " * 69 + "".join(f"{name:>16}" for name in references),
+    ]
     for name, one in contenders.items():
         span = f"({one['lowest']:,.0f} to {one['highest']:,.0f})"
         ratios = "".join(f"{one['ratios'][other]['median']:16.2f}" for other in references)
