@@ -182,7 +182,9 @@ class PlainTalk:
             self._data(fields, halt=kind in _HALTS)
 
     def _data(self, fields: Fields, *, halt: bool) -> None:
-        symbol = self._decoder.symbol(fields)
+        symbol = fields.get("symbol")
+        if symbol.__class__ is not str or symbol not in self._asked:  # as it was asked for, it mostly is
+            symbol = self._decoder.symbol(fields)
         if symbol is None:
             if len(self._asked) != 1:
                 if not halt:

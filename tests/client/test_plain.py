@@ -253,6 +253,9 @@ async def test_over_sockets() -> None:
                     found = await take(sub, 2)
                     assert {type(item) for item in found} == {Quote, Bar}
                 assert feed.provable is False
+                server.history = [MINUTE]
+                async with feed.history("AAPL", start=START_NS, end=START_NS + 60 * 10**9) as stored:
+                    assert [bar async for bar in stored] == [MINUTE]
             assert server.faults == []
 
 

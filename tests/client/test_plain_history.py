@@ -133,8 +133,8 @@ def test_what_is_no_bar_is_an_error_and_words_are_none() -> None:
 
 
 @given(
-    st.datetimes(datetime(2024, 10, 30), datetime(2024, 11, 6)),
-    st.integers(1, 40), st.integers(1, 30),
+    st.datetimes(datetime(2024, 11, 2, 20), datetime(2024, 11, 3, 8)),
+    st.integers(1, 20), st.integers(1, 30),
 )  # fmt: skip
 def test_no_bar_is_missed_where_the_clocks_go_back(begin: datetime, hours: int, window: int) -> None:
     start = int(begin.replace(tzinfo=UTC).timestamp()) * 10**9
