@@ -31,6 +31,8 @@ _HEARTBEATS_MISSED: Final = 2
 _UNPROMISED_INTERVAL: Final = 10.0
 """Seconds between heartbeats of a server that sends them without having said how often."""
 _PUT_OFF_SECONDS: Final = 1.0
+_PUT_OFF_CEILING: Final = 30.0
+"""What the server puts off is asked again after one second, two, four, up to this: 20 errors in 10 s would end it."""
 
 
 class Link:
@@ -65,6 +67,7 @@ class Link:
         self._opened = self._beaten = self._asked = 0.0
         self._again = math.inf
         """When what was put off is to be asked again."""
+        self._put_off_wait = _PUT_OFF_SECONDS
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -101,7 +104,7 @@ class Link:
 
     async def _serve(self, socket: ClientSocket) -> DisconnectedError:
         """Follow one connection; returns why it has ended."""
-        self._failure, self._again = None, math.inf
+        self._failure, self._again, self._put_off_wait = None, math.inf, _PUT_OFF_SECONDS
         self._beaten = self._asked = self._opened
         self.talk.begin()
         self._wake.set()
@@ -151,12 +154,14 @@ class Link:
         """Whether there is something new that is to be asked again later."""
         if not self.talk.put_off or self._again != math.inf:
             return False
-        self._again = trio.current_time() + _PUT_OFF_SECONDS
+        self._again = trio.current_time() + self._put_off_wait
+        self._put_off_wait = min(2 * self._put_off_wait, _PUT_OFF_CEILING)
         return True
 
     def _tell_state(self) -> None:
         state = self._states.current.state
         if self.talk.settled:
+            self._put_off_wait = _PUT_OFF_SECONDS
             if state is not FeedState.LIVE:
                 self._states.set(FeedState.LIVE, url=self.url)
         elif state is FeedState.CONNECTED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import trio
@@ -274,20 +275,27 @@ async def test_garbage_ends_the_connection_and_not_the_feed(
     nursery.cancel_scope.cancel()
 
 
-async def test_a_request_that_is_put_off_is_sent_again(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+async def test_a_request_that_is_put_off_is_sent_again_later_each_time(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    asked: list[float] = []
+
     async def busy(peer: Peer) -> None:
-        await peer.greet()
-        request = await peer.request()
-        await peer.send(type="error", code="RATE_LIMITED", message="wait", retryable=True, id=request["id"])
-        asked = trio.current_time()
+        await peer.greet(heartbeat=100)
+        for _ in range(4):
+            request = await peer.request()
+            asked.append(trio.current_time())
+            await peer.send(type="error", code="RATE_LIMITED", message="wait", retryable=True, id=request["id"])
         await peer.accept_subscribe()
-        assert trio.current_time() - asked == pytest.approx(1)
+        asked.append(trio.current_time())
         await peer.trade(1)
         await peer.ended()
 
     server = ScriptedServer(nursery, busy)
     async with open_feed(URL, config(server)) as feed, feed.trades("AAPL") as sub:
         assert isinstance(await anext(sub), Trade)
+    waits = [later - earlier for earlier, later in pairwise(asked)]
+    assert waits == pytest.approx([1, 2, 4, 8])
     nursery.cancel_scope.cancel()
 
 
