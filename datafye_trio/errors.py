@@ -124,7 +124,7 @@ class SubscriptionError(FeedError):
     """The server refuses what was subscribed to.
 
     Attributes:
-        code: one of `datafye_trio.protocol.ErrorCode`.
+        code: one of `datafye_trio.protocol.ErrorCode`; `REFUSED` where the server has no codes.
         message: the server's sentence.
         symbols: the refused symbols, if it is about symbols.
     """

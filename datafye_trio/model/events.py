@@ -75,6 +75,7 @@ class Bar:
 
     A price is None where no trade of the span may set it (odd lots, say, under the tape's rules: they count for the
     volume alone); so is `vwap` where the volume is 0. `volume` is an integer where every size was a whole share.
+    A server that has only what Datafye documents tells neither `vwap` nor `count`: they are then None and 0.
     `final` is False only for a running bar; `revision` counts the corrections of a final bar, from 1.
     """
 
