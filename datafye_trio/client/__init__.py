@@ -8,7 +8,8 @@ from datafye_trio.client.ledger import LedgerEntry
 from datafye_trio.client.options import SubscribeOptions
 from datafye_trio.client.seam import SubscriptionSince
 from datafye_trio.client.states import FeedState, StateChange, StateWatch
-from datafye_trio.client.subscription import Subscription, SubscriptionStatistics
+from datafye_trio.client.statistics import SubscriptionStatistics
+from datafye_trio.client.subscription import Subscription
 from datafye_trio.client.urls import default_url, deployment_url
 
 __all__ = [

@@ -192,7 +192,7 @@ class _Opening(AbstractAsyncContextManager[Feed[T]]):
         self._hub.end(closed())
         self._nursery.cancel_scope.cancel()
         try:
-            await self._manager.__aexit__(kind, error, traceback)
+            await self._manager.__aexit__(kind, error, traceback)  # noqa: ASYNC102 -- ends when its tasks do
         except BaseExceptionGroup as group:
             # What the body raised goes on by itself, bare; so does what our task raised.
             own = {id(leaf) for leaf in leaves_of(error)} if error is not None else set()

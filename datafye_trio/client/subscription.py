@@ -11,13 +11,13 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
-import attrs
 import trio
 
 from datafye_trio.client.board import BoardKey
 from datafye_trio.client.buffers import make_buffer
 from datafye_trio.client.options import Wish, parse_symbols
 from datafye_trio.client.sink import Sink
+from datafye_trio.client.statistics import SubscriptionStatistics
 from datafye_trio.errors import BufferOverflowError, FeedClosedError, FeedError, SubscriptionError
 from datafye_trio.logs import get_logger
 from datafye_trio.model import AssetClass
@@ -26,7 +26,7 @@ from datafye_trio.protocol import ErrorCode
 if TYPE_CHECKING:
     from datafye_trio.client.hub import Hub
 
-__all__ = ["Subscription", "SubscriptionStatistics"]
+__all__ = ["Subscription"]
 
 log = get_logger("feed")
 T = TypeVar("T")
@@ -38,30 +38,6 @@ _TURN_ITEMS: Final = 1_024
 """How long a program may go on with what waits before others get their turn: one network read holds 350 messages, and
 with a checkpoint (15 µs) at every 64th of them, the buffer would grow although the program is the faster side."""
 _BATCH: Final = 1_024
-
-
-@attrs.frozen
-class SubscriptionStatistics:
-    """A moment of a subscription.
-
-    Attributes:
-        waiting, capacity: items in its buffer, and how many fit.
-        delivered: items that the program has taken.
-        gaps, missing: gaps on the wire so far, and the messages known to be lost in them.
-        dropped, conflated: what the policies `drop_oldest` and `latest` have passed over; `drop_oldest` with gaps, too.
-        paused: whether the buffer is full, and what comes is left to be fetched later.
-        pauses: how often it was.
-    """
-
-    waiting: int
-    capacity: int
-    delivered: int
-    gaps: int
-    missing: int
-    dropped: int
-    conflated: int
-    paused: bool
-    pauses: int
 
 
 class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import pytest
@@ -91,14 +90,14 @@ async def test_a_mute_server_is_left_after_two_heartbeats_that_do_not_come(
         await trio.sleep(10)
         await peer.heartbeat()
         await peer.trade(1)
-        await trio.sleep(math.inf)
+        await trio.sleep_forever()
 
     async def back(peer: Peer) -> None:
         await peer.greet()
         request = await peer.accept_subscribe()
         assert request["resume"] == {"epoch": "e1", "positions": {"AAPL": 1}}
         await peer.trade(2)
-        await trio.sleep(math.inf)
+        await trio.sleep_forever()
 
     server = ScriptedServer(nursery, mute, back)
     async with open_feed(URL, config(server)) as feed, feed.trades("AAPL") as sub:
@@ -112,7 +111,7 @@ async def test_a_promised_heartbeat_counts_before_the_first_one(
 ) -> None:
     async def mute(peer: Peer) -> None:
         await peer.greet(heartbeat=3)
-        await trio.sleep(math.inf)
+        await trio.sleep_forever()
 
     server = ScriptedServer(nursery, mute)
     async with open_feed(URL, config(server, reconnect=Reconnect(attempts=0))) as feed:
@@ -126,7 +125,7 @@ async def test_a_promised_heartbeat_counts_before_the_first_one(
 
 async def test_a_server_that_says_nothing_is_left_after_30_s(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     async def mute(peer: Peer) -> None:
-        await trio.sleep(math.inf)
+        await trio.sleep_forever()
 
     server = ScriptedServer(nursery, mute)
     async with open_feed(URL, config(server, layout="single", reconnect=Reconnect(attempts=0))) as feed:

@@ -191,8 +191,8 @@ def test_find_id_without_one() -> None:
 
 NAMES = st.sampled_from(
     ["action", "type", "op", "id", "symbols", "symbol", "channels", "channel", "dataset", "assetClass", "frequency",
-     "running", "snapshot", "delivery", "maxRate", "resume", "except", "timestamp", "from", "to", "window", "skip", "count",
-     "epoch", "positions"],
+     "running", "snapshot", "delivery", "maxRate", "resume", "except", "timestamp", "from", "to", "window", "skip",
+     "count", "epoch", "positions"],
 ) | st.text(max_size=3)  # fmt: skip
 VALUES = st.recursive(
     st.sampled_from(["subscribe", "start", "AAPL", "*", "latest"]) | st.text(max_size=3) | st.integers() | st.floats()
