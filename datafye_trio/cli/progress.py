@@ -7,12 +7,11 @@ from contextlib import suppress
 from typing import Final
 
 import trio
-from rich.filesize import decimal
 from rich.live import Live
 from rich.text import Text
 
-from datafye_trio.cli.intake import Tally
 from datafye_trio.cli.recorder import Recorder
+from datafye_trio.cli.tally import Tally
 from datafye_trio.cli.text import Screen, say
 
 __all__ = ["show_progress", "summary"]
@@ -46,7 +45,7 @@ def summary(recorder: Recorder, tally: Tally, seconds: float) -> str:
     written, lost = (0, 0) if recorder.sink is None else (recorder.sink.written, recorder.sink.lost)
     return (
         f"recorded {_count(written, 'row')} of {_count(len(tally.symbols), 'symbol')} in {seconds:,.1f} s: "
-        f"{_gaps(tally)}, {lost:,} lost, {decimal(tally.bytes)} received"
+        f"{_gaps(tally)}, {lost:,} lost"
     )
 
 
@@ -57,14 +56,15 @@ def _line(recorder: Recorder, tally: Tally, rate: float) -> str:
         age = f"disk {trio.current_time() - recorder.flushed_at:.1f} s ago"
     return (
         f"{_count(tally.rows, 'row')}  {rate:,.0f}/s  {_count(len(tally.symbols), 'symbol')}  {_gaps(tally)}  "
-        f"{lost:,} lost  {decimal(tally.bytes)}  {age}"
+        f"{lost:,} lost  {age}"
     )
 
 
 def _gaps(tally: Tally) -> str:
-    missing = f" ({_count(tally.missing, 'message')} missing)" if tally.missing else ""
+    gaps = tally.gaps
+    missing = f" ({_count(gaps.missing, 'message')} missing)" if gaps.missing else ""
     unreadable = f", {tally.unreadable:,} unreadable" if tally.unreadable else ""
-    return f"{_count(tally.gaps, 'gap')}{missing}{unreadable}"
+    return f"{_count(gaps.gaps, 'gap')}{missing}{unreadable}"
 
 
 def _count(number: int, what: str) -> str:

@@ -4,35 +4,36 @@ from __future__ import annotations
 
 import math
 import os
-import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 import attrs
 import trio
 from cyclopts import Parameter
 
-from datafye_trio.cli.intake import Tally
+from datafye_trio.cli.feed_flags import split
 from datafye_trio.cli.progress import show_progress, summary
 from datafye_trio.cli.recorder import Recorder, RecorderConfig
+from datafye_trio.cli.signals import obey, terminal_of
+from datafye_trio.cli.tally import Tally
+from datafye_trio.cli.telling import warnings_to
 from datafye_trio.cli.text import one_line, say
+from datafye_trio.client import FeedConfig, Reconnect, SubscribeOptions, open_feed
+from datafye_trio.client.options import Wish, make_wish
+from datafye_trio.client.urls import endpoint_of
 from datafye_trio.errors import ConfigurationError, RecordingError, leaves_of
-from datafye_trio.protocol import Subscribe, find_endpoint, parse_channel, parse_frequency
+from datafye_trio.model import Channel, Frequency
+from datafye_trio.protocol import parse_channel, parse_frequency
 from datafye_trio.recordings.arrow import load_arrow
 from datafye_trio.recordings.writer import RecordingWriter
-from datafye_trio.wire import ClientOptions, open_client
 
-__all__ = ["RECORD_EXAMPLES", "RecordFlags", "check_folder", "record", "requests_of", "run"]
+__all__ = ["RECORD_EXAMPLES", "RecordFlags", "check_folder", "record", "run", "wishes_of"]
 
 _FAILED: Final = 1
-_HURRIED: Final = 130
-_SHOW_CURSOR: Final = b"\x1b[?25h"
 
 RECORD_EXAMPLES: Final = """\
 Examples:
@@ -46,8 +47,9 @@ DIR becomes Parquet files that polars, pandas and DuckDB read as they lie; one
 that is there is continued. They are written twice a second: a kill at any
 moment loses less than the last second, and what is on disk always opens.
 Ends with 0 by Ctrl-C, SIGTERM or --seconds; with 1, and why, when it cannot go
-on or had to drop rows (a full disk). Gaps are shown, and stay visible as holes
-in seq. A lost connection is made again, unless the server says not to.
+on or had to drop rows (a full disk). A lost connection is made again, unless
+the server says not to, and what was missed is fetched; what the server does not
+hold any more is a gap: it is shown, and stays visible as a hole in seq.
 """
 
 
@@ -88,14 +90,12 @@ def record(url: str, folder: Path, flags: RecordFlags) -> int:
     """
     if flags.seconds is not None and not 0 < flags.seconds < math.inf:
         raise ConfigurationError("--seconds must be a number above 0")
-    open_client(url, ClientOptions(ca=flags.ca))  # only to refuse a wrong URL before anything is made
+    reconnect = Reconnect() if flags.reconnect else Reconnect(attempts=0)
     config = RecorderConfig(
-        connect=partial(open_client, url, ClientOptions(ca=flags.ca)),
-        requests=requests_of(url, flags),
+        opening=open_feed(url, FeedConfig(ca=flags.ca, reconnect=reconnect)),  # refuses a wrong URL before all else
+        wishes=wishes_of(url, flags),
         open_sink=partial(RecordingWriter, folder),
-        reconnect=flags.reconnect,
         wall_clock=time.time_ns,
-        random=random.random,
     )
     load_arrow()
     check_folder(folder)
@@ -111,10 +111,11 @@ async def run(config: RecorderConfig, seconds: float | None = None) -> int:
     tally = Tally(say)
     recorder = Recorder(config, tally)
     recorder.reading.deadline = began + (seconds or math.inf)
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    terminal = terminal_of(sys.stderr)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, warnings_to(tally.tell):
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_obey, signals, recorder.stop)
+                nursery.start_soon(obey, signals, recorder.stop, terminal)
                 nursery.start_soon(show_progress, recorder, tally)
                 await recorder.run()
                 nursery.cancel_scope.cancel()
@@ -128,48 +129,32 @@ async def run(config: RecorderConfig, seconds: float | None = None) -> int:
     return _FAILED if lost or recorder.failure is not None else 0
 
 
-async def _obey(signals: AsyncIterator[int], stop: Callable[[], None]) -> None:
-    stopped = False
-    terminal = sys.stderr.fileno() if sys.stderr.isatty() else None  # asked now: a live line puts another one in place
-    async for _ in signals:
-        if stopped:
-            if terminal is not None:
-                os.write(terminal, _SHOW_CURSOR)
-            os._exit(_HURRIED)
-        stopped = True
-        stop()
-
-
-def requests_of(url: str, flags: RecordFlags) -> tuple[Subscribe, ...]:
-    """What to subscribe to: ticks in one request, bars and indicators in one for each frequency.
+def wishes_of(url: str, flags: RecordFlags) -> tuple[Wish, ...]:
+    """What to subscribe to: ticks in one wish, bars and indicators in one for each frequency.
 
     Raises:
         ConfigurationError: there is no such channel or frequency, or nothing is named.
     """
-    endpoint = find_endpoint(urlsplit(url).path)
     try:
-        channels = [parse_channel(name) for name in _split(flags.channels)]
-        frequencies = [parse_frequency(name) for name in _split(flags.frequency)]
+        channels = [parse_channel(name) for name in split(flags.channels)]
+        frequencies = [parse_frequency(name) for name in split(flags.frequency)]
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
+    endpoint = endpoint_of(url)
+    if endpoint.history:
+        raise ConfigurationError(f"{url!r} is a path of stored data: name one of live data, or none")
     if not channels:
-        path = None if endpoint is None else endpoint.channel
-        channels = [parse_channel(name) for name in ("quotes", "trades")] if path is None else [path]
-    symbols = _split(flags.symbols)
+        channels = [Channel.QUOTES, Channel.TRADES] if endpoint.channel is None else [endpoint.channel]
+    symbols = split(flags.symbols)
     if not symbols:
         raise ConfigurationError("--symbols is empty: name at least one, or * for all")
-    slow = tuple(dict.fromkeys(str(channel) for channel in channels if channel.has_frequency))
-    ticks = tuple(dict.fromkeys(str(channel) for channel in channels if not channel.has_frequency))
+    slow = tuple(channel for channel in channels if channel.has_frequency)
+    ticks = tuple(channel for channel in channels if not channel.has_frequency)
     if frequencies and not slow:
         raise ConfigurationError("--frequency is for aggregates, sma and ema: quotes and trades have none")
-    wanted = [(slow, str(frequency)) for frequency in dict.fromkeys(frequencies or [parse_frequency("Minute")])]
-    return tuple(
-        Subscribe(
-            symbols, names, f"record-{number}", flags.dataset, frequency=frequency, snapshot=False, delivery="all"
-        )
-        for number, (names, frequency) in enumerate([(ticks, None), *wanted])
-        if names
-    )
+    options: SubscribeOptions = {} if flags.dataset is None else {"dataset": flags.dataset}
+    wanted = [(ticks, Frequency.MINUTE), *((slow, one) for one in dict.fromkeys(frequencies or [Frequency.MINUTE]))]
+    return tuple(make_wish(names, symbols, frequency, options) for names, frequency in wanted if names)
 
 
 def check_folder(folder: Path) -> None:
@@ -190,7 +175,3 @@ def check_folder(folder: Path) -> None:
         raise ConfigurationError(f"{folder} holds other things ({foreign[0]}): name an empty folder, or a recording")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigurationError(f"cannot write to the folder {folder}: permission denied")
-
-
-def _split(texts: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())

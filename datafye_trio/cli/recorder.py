@@ -1,33 +1,33 @@
-"""What `record` does between a server and a recording: one task reads, one writes, a bounded channel between them.
+"""What `record` does between a feed and a recording: rows as they come, on disk every half second.
 
-The reader never waits for the disk. Where the channel is full it stops reading; the server then treats it as any slow
-client, and says so. The writer moves rows to the recording many times a second and has them put on disk every half
-second, so that a kill loses less than the last second. No threads: a part is written in the task.
+The feed comes back by itself, and fetches what the server still holds; what it does not is a gap, and a hole in `seq`.
+Rows go to the recording at once, which only keeps them, and are put on disk so often that a kill loses less than the
+last second. No threads: a part is written in the task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 import trio
 
-from datafye_trio.cli.backoff import Backoff, comes_back
-from datafye_trio.cli.intake import Intake, RefusedError, Row, Socket, Tally
+from datafye_trio.cli.tally import Tally
+from datafye_trio.cli.telling import StateTeller
 from datafye_trio.cli.text import one_line
-from datafye_trio.errors import ConnectError, EventError, RecordingError
-from datafye_trio.model import AssetClass, Channel, Event
-from datafye_trio.protocol import Subscribe, Subscribed
-from datafye_trio.wire import ClientSocketClosed
+from datafye_trio.client import Feed, FeedState
+from datafye_trio.client.board import BoardKey
+from datafye_trio.client.options import Wish, parse_symbols, resolve, resolve_plain
+from datafye_trio.client.tap import Placed, Tap
+from datafye_trio.errors import EventError, FeedError, RecordingError, SubscriptionError
+from datafye_trio.model import AssetClass, Channel, Event, Gap
+from datafye_trio.protocol import Connected, ErrorCode
 
 __all__ = ["Recorder", "RecorderConfig", "Sink"]
 
 _FLUSH_SECONDS: Final = 0.5
-_MOVE_SECONDS: Final = 0.05
-_ROWS: Final = 16_384
-"""Rows between the two tasks: what a busy market sends in half a second."""
 _BATCH: Final = 1_024
 
 
@@ -52,27 +52,23 @@ class RecorderConfig:
     """How to record.
 
     Attributes:
-        connect: makes a connection, each time it is called.
-        requests: what to subscribe to, each with an `id` of its own; all of one dataset.
-        open_sink: opens the recording of a dataset, once the server has said which one it is.
-        reconnect: whether to come back when the connection is lost.
+        opening: opens the feed.
+        wishes: what to subscribe to; all of one dataset.
+        open_sink: opens the recording of a dataset, once the server has taken something of what is wished.
         wall_clock: nanoseconds since 1970 UTC.
-        random: numbers in [0, 1), for the backoff.
     """
 
-    connect: Callable[[], AbstractAsyncContextManager[Socket]]
-    requests: Sequence[Subscribe]
+    opening: AbstractAsyncContextManager[Feed[Any]]
+    wishes: Sequence[Wish]
     open_sink: Callable[[str, AssetClass], Sink]
-    reconnect: bool
     wall_clock: Callable[[], int]
-    random: Callable[[], float]
 
 
 class Recorder:
     """Records until `stop`, or until it cannot go on. What is public may be read at any time.
 
     Attributes:
-        sink: the recording, None until the server has said what dataset it is.
+        sink: the recording, None until the server has taken something of what is wished.
         flushed_at: when the disk last took everything, in trio's time; None before.
         failure: why it has ended by itself.
         reading: the scope of all that has to do with the server; its deadline may be set.
@@ -85,11 +81,11 @@ class Recorder:
         self.reading = trio.CancelScope()
         self._config = config
         self._tally = tally
-        self._asset_class = ""
+        self._boards: list[tuple[BoardKey, AssetClass]] = []
+        self._refusals: list[SubscriptionError] = []
+        self._news = trio.Event()
+        self._time = 0
         self._blocked = False
-        self._over = trio.Event()
-        send, self._rows = trio.open_memory_channel[Row](_ROWS)
-        self._intake = Intake(config.requests, send, tally, self._join, config.wall_clock)
 
     def stop(self) -> None:
         """Read no more; what was read is still written. Idempotent."""
@@ -99,91 +95,139 @@ class Recorder:
         """Record. When it returns, all that was read is on disk, or counted as lost.
 
         Raises:
-            ConfigurationError: the folder cannot be recorded to.
+            ConfigurationError, RecordingError: the folder cannot be recorded to; in an exception group.
         """
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._write)
-            try:
-                with self.reading:
-                    await self._keep_connected()
-            except (ConnectError, ClientSocketClosed, RefusedError) as error:
-                self.failure = str(error)
-            finally:
-                self._over.set()
-
-    async def _keep_connected(self) -> None:
-        backoff = Backoff(self._config.random)
-        while True:
-            code = None
-            try:
-                async with self._config.connect() as socket:
-                    await self._intake.follow(socket)
-            except (ConnectError, ClientSocketClosed, RefusedError) as error:
-                if not self._goes_on(error):
-                    raise
-                code = error.code if isinstance(error, ClientSocketClosed) else None
-                why = str(error)
-            since = self._intake.subscribed_at
-            wait = backoff.next(0 if since is None else trio.current_time() - since, code)
-            self._intake.subscribed_at = None
-            self._tally.tell(one_line(f"{why}: trying again in {wait:.1f} s", 500))
-            await trio.sleep(wait)
-
-    def _goes_on(self, error: ConnectError | ClientSocketClosed | RefusedError) -> bool:
-        # What never worked is more likely a wrong URL than a server that is down for a moment.
-        if not self._config.reconnect or not self._intake.joined:
-            return False
-        if isinstance(error, ClientSocketClosed):
-            return comes_back(error.code)
-        return isinstance(error, ConnectError) or error.retryable
-
-    def _join(self, message: Subscribed) -> None:
-        if self.sink is None:
-            try:
-                asset_class = AssetClass(message.asset_class)
-            except ValueError:
-                raise RefusedError(f"the asset class {one_line(message.asset_class)} is unknown here") from None
-            self.sink = self._config.open_sink(message.dataset, asset_class)
-            self._asset_class = asset_class
-        elif message.asset_class != self._asset_class:
-            raise RefusedError(f"{message.dataset} is {message.asset_class} now: it was {self._asset_class}")
-
-    async def _write(self) -> None:
-        """Move rows and flush; to the end, cancelled or not, since what was received is not to be lost."""
-        due = trio.current_time()
         try:
-            while not self._over.is_set():
-                with trio.move_on_after(_MOVE_SECONDS):
-                    await self._over.wait()
-                more = True
-                while more:
-                    more = self._move()
-                    await trio.lowlevel.checkpoint()
-                if trio.current_time() >= due:
-                    due = trio.current_time() + _FLUSH_SECONDS
-                    self._flush()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_flushing)
+                with self.reading:
+                    await self._read(nursery)
+                nursery.cancel_scope.cancel()
         finally:
-            while self._move():
-                pass
             self._close()
 
-    def _move(self) -> bool:
-        """Hand a batch of rows to the recording; whether there may be more."""
-        if self.sink is None:
-            return False
+    async def _read(self, nursery: trio.Nursery) -> None:
         try:
-            for _ in range(_BATCH):
-                row = self._rows.receive_nowait()
-                try:
-                    self.sink.add(*row)
-                except EventError as error:
-                    self._tally.puzzle(str(error))
-        except trio.WouldBlock:
+            async with self._config.opening as feed:
+                nursery.start_soon(self._follow_states, feed)  # ends by itself when the feed does
+                await self._take_from(feed)
+        except FeedError as error:
+            self.failure = self.failure or str(error)
+
+    async def _take_from(self, feed: Feed[Any]) -> None:
+        """Take all that comes, until the feed ends; cancelled, what has come is still taken.
+
+        Raises:
+            FeedError: it has ended, or the server takes nothing of what is wished.
+        """
+        connected = await feed.wait_connected()
+        tap = Tap(feed, self._wake, snapshots=False)  # a snapshot was sent before, or is not ours to have
+        try:
+            self._join(tap, connected)
+            while True:
+                more = True
+                while more:
+                    more = self._take(tap)
+                    await trio.lowlevel.checkpoint()
+                self._check_refusals(tap)
+                if tap.failure is not None:
+                    raise tap.failure
+                await self._news.wait()
+                self._news = trio.Event()
+        except trio.Cancelled:
+            while self._take(tap):
+                pass
+            raise
+        finally:
+            tap.close()
+
+    def _join(self, tap: Tap, connected: Connected | None) -> None:
+        for wish in self._config.wishes:
+            boards = resolve_plain(wish) if connected is None else resolve(wish, connected)
+            self._boards += boards
+            for key, asset_class in boards:
+                sound, wrong = parse_symbols(wish.symbols, asset_class)
+                if wrong:
+                    what = "no well-formed symbols: 1 to 32 characters of A-Z 0-9 . - _ : /"
+                    self._refusals.append(SubscriptionError(ErrorCode.UNKNOWN_SYMBOL, what, tuple(wrong)))
+                tap.join(key, asset_class, None if sound == ["*"] else sound)
+
+    def _check_refusals(self, tap: Tap) -> None:
+        """Raise what was refused where nothing is left; say it once something else was taken."""
+        self._refusals += tap.take_refusals()
+        if not any(tap.has_all(key) or tap.known(key) for key, _ in self._boards):
+            raise self._refusals[-1]
+        if self.sink is not None:
+            self._tally.refuse(self._refusals)
+            self._refusals.clear()
+
+    def _take(self, tap: Tap) -> bool:
+        """Hand what has come to the recording; whether there may be more."""
+        if self.sink is None and not self._open_sink(tap):
             return False
-        return True
+        items = tap.take(_BATCH)
+        self._time = max(self._time, self._config.wall_clock())
+        for item in items:
+            self._add(item)
+        return bool(items)
+
+    def _open_sink(self, tap: Tap) -> bool:
+        """Open the recording once the server has taken something; whether it has."""
+        for key, asset_class in self._boards:
+            if tap.receives_all(key) or any(tap.position(topic) is not None for topic in tap.known(key)):
+                self.sink = self._config.open_sink(key.dataset, asset_class)
+                return True
+        return False
+
+    def _add(self, placed: Placed) -> None:
+        topic, epoch, seq, item = placed
+        if isinstance(item, Gap):
+            self._tally.gaps.take([item])
+            return
+        assert self.sink is not None  # noqa: S101 -- opened before anything is taken
+        try:
+            self.sink.add(topic.channel, self._time, item, epoch or None, seq or None)
+        except EventError as error:
+            self._tally.puzzle(str(error))
+            return
+        self._tally.rows += 1
+        self._tally.symbols.add(topic.symbol)
+
+    async def _follow_states(self, feed: Feed[Any]) -> None:
+        states = StateTeller()
+        async for change in feed.states():
+            if change.state is FeedState.DISCONNECTED and self.sink is None:
+                # What never worked is more likely a wrong URL than a server that is down for a moment.
+                self._fail(str(change.why))
+            words = states.words(change)
+            if words is not None and self.sink is not None and states.is_news(change):
+                self._tally.tell(words)
+            if change.state is FeedState.LIVE and feed.server is not None:
+                self._check_dataset(feed.server)
+                self._wake()  # something may have been refused
+
+    def _check_dataset(self, server: Connected) -> None:
+        """A server that comes back may have another dataset of the same name."""
+        for key, asset_class in self._boards:
+            for offer in server.datasets:
+                if offer.dataset == key.dataset and offer.asset_class != asset_class:
+                    self._fail(f"{key.dataset} is {one_line(offer.asset_class)} now: it was {asset_class}")
+
+    def _fail(self, why: str) -> None:
+        self.failure = self.failure or why
+        self.reading.cancel()
+
+    def _wake(self) -> None:
+        self._news.set()
+
+    async def _keep_flushing(self) -> None:
+        while True:
+            due = trio.current_time() + _FLUSH_SECONDS
+            self._flush()
+            await trio.sleep_until(due)
 
     def _flush(self) -> None:
-        self._tally.tell_gaps()
+        self._tally.gaps.tell()
         if self.sink is None:
             return
         lost = self.sink.lost
@@ -200,7 +244,7 @@ class Recorder:
         self.flushed_at = trio.current_time()
 
     def _close(self) -> None:
-        self._tally.tell_gaps()
+        self._tally.gaps.tell()
         if self.sink is None:
             return
         try:

@@ -1,55 +1,40 @@
-"""Stand-ins for `record`: connections that say what a test wants, and a recording in memory that can fail."""
+"""Stand-ins for `record`: servers in memory that come and go, and a recording in memory that can fail."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
+import trio.testing
 from support import quote, virtual_wall_clock
 
-from datafye_trio.cli.intake import Socket, Tally
+from datafye_trio import Program, Server, ServerConfig, Source, open_server
 from datafye_trio.cli.recorder import Recorder, RecorderConfig
-from datafye_trio.errors import RecordingError
-from datafye_trio.model import AssetClass, Channel, Event
-from datafye_trio.protocol import Codec, Subscribe
-from datafye_trio.wire.client import ClientSocketClosed
+from datafye_trio.cli.tally import Tally
+from datafye_trio.client import FeedConfig, Reconnect, open_feed
+from datafye_trio.client.options import Wish
+from datafye_trio.errors import ConnectError, RecordingError
+from datafye_trio.model import AssetClass, Channel, Event, Frequency
 
-Connect = Callable[[], AbstractAsyncContextManager[Socket]]
-REQUEST = Subscribe(("*",), ("quotes", "trades"), "record-0", snapshot=False, delivery="all")
+TICKS = Wish((Channel.QUOTES, Channel.TRADES), ("*",), Frequency.MINUTE)
 
 
-class Line:
-    """A connection: says what it is told to, and keeps what was sent to it."""
-
-    def __init__(self, *messages: dict[str, Any]) -> None:
-        self.sent: list[dict[str, Any]] = []
-        self.code = 1006
-        self.closed = False
-        self._say, self._hear = trio.open_memory_channel[str](math.inf)
-        for message in messages:
-            self.say(message)
-
-    def say(self, message: dict[str, Any] | str) -> None:
-        self._say.send_nowait(message if isinstance(message, str) else json.dumps(message))
-
-    def end(self, code: int = 1006) -> Line:
-        self.code = code
-        self._say.close()
-        return self
-
-    async def receive(self) -> str:
-        try:
-            return await self._hear.receive()
-        except trio.EndOfChannel:
-            raise ClientSocketClosed(self.code, "") from None
-
-    async def send(self, message: str) -> None:
-        await trio.lowlevel.checkpoint()
-        self.sent.append(json.loads(message))
+@asynccontextmanager
+async def market(
+    epoch: str = "e1", sources: Sequence[Source] = (), config: ServerConfig | None = None
+) -> AsyncIterator[Server]:
+    """A server of one life; its dataset `SIP` takes what a test publishes, unless sources are given."""
+    async with open_server(
+        config or ServerConfig(),
+        sources or [Program("SIP")],
+        listen=False,
+        wall_clock=virtual_wall_clock,
+        new_epoch=lambda: epoch,
+    ) as server:
+        yield server
 
 
 class Sink:
@@ -93,31 +78,23 @@ FULL = RecordingError("cannot write r/dataset=SIP/channel=quotes: No space left 
 
 
 class Bench:
-    """A recorder between scripted connections and a sink."""
+    """A recorder between a server, which may change between two connections (None: nobody is there), and a sink."""
 
-    def __init__(
-        self,
-        lines: Iterable[Line | Exception],
-        *,
-        requests: Sequence[Subscribe] = (REQUEST,),
-        connect: Connect | None = None,
-        reconnect: bool = True,
-    ) -> None:
+    def __init__(self, server: Server | None, *, wishes: Sequence[Wish] = (TICKS,), reconnect: bool = True) -> None:
         self.told: list[str] = []
         self.sink = Sink()
+        self.server = server
         self.refusal: Exception | None = None
         self.opened: list[tuple[str, AssetClass]] = []
-        self.connected_at: list[float] = []
+        self.streams: list[trio.abc.Stream] = []
         self.wall_clock: Callable[[], int] = virtual_wall_clock
-        self._lines = iter(lines)
         self.tally = Tally(self.told.append)
+        comes_back = Reconnect() if reconnect else Reconnect(attempts=0)
         config = RecorderConfig(
-            connect=connect or self._connect,
-            requests=requests,
+            opening=open_feed("ws://test", FeedConfig(open_stream=self._dial, reconnect=comes_back)),
+            wishes=wishes,
             open_sink=self._open,
-            reconnect=reconnect,
             wall_clock=lambda: self.wall_clock(),
-            random=lambda: 1.0,
         )
         self.recorder = Recorder(config, self.tally)
 
@@ -125,55 +102,38 @@ class Bench:
         self.recorder.reading.deadline = trio.current_time() + seconds
         await self.recorder.run()
 
+    async def cut(self, server: Server | None) -> None:
+        """End the connection once all that was sent has come; the next one is to this server."""
+        await trio.testing.wait_all_tasks_blocked()
+        self.server = server
+        await self.streams[-1].aclose()
+
     def _open(self, dataset: str, asset_class: AssetClass) -> Sink:
         if self.refusal is not None:
             raise self.refusal
         self.opened.append((dataset, asset_class))
         return self.sink
 
-    @asynccontextmanager
-    async def _connect(self) -> AsyncIterator[Line]:
+    async def _dial(self) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
-        self.connected_at.append(trio.current_time())
-        line = next(self._lines)
-        if isinstance(line, Exception):
-            raise line
-        try:
-            yield line
-        finally:
-            line.closed = True
+        if self.server is None:
+            raise ConnectError("nobody there")
+        self.streams.append(self.server.connect())
+        return self.streams[-1]
 
 
-def connected(unit: str = "ns", interval: float = 10.0) -> dict[str, Any]:
-    return {
-        "type": "connected", "connectionId": "c1", "protocol": 1, "timestampUnit": unit,
-        "heartbeatInterval": interval, "heartbeatTimeout": 30, "datasets": [], "limits": {}, "timestamp": 1,
-    }  # fmt: skip
+def quotes(first: int, last: int, symbol: str = "AAPL") -> list[Event]:
+    """The quotes of a symbol whose `seq` will be these."""
+    return [quote(symbol, number) for number in range(first, last + 1)]
 
 
-def subscribed(epoch: str = "e1", **changes: Any) -> dict[str, Any]:
-    positions: dict[str, dict[str, int]] = {"quotes": {}, "trades": {}}
-    return {
-        "type": "subscribed", "id": "record-0", "dataset": "SIP", "assetClass": "stocks",
-        "channels": ["quotes", "trades"], "symbols": ["*"], "epoch": epoch, "total": 0,
-        "positions": positions, **changes,
-    }  # fmt: skip
-
-
-def refused(code: str = "UNKNOWN_DATASET", *, retryable: bool = False, **changes: Any) -> dict[str, Any]:
-    fields = {"type": "error", "code": code, "message": "use another", "retryable": retryable, "id": "record-0"}
-    return {**fields, **changes}
-
-
-def data(seq: int, event: Event | None = None, **changes: Any) -> dict[str, Any]:
-    return {**Codec().data_dict(event or quote("AAPL", seq), "SIP", "stocks", seq), **changes}
-
-
-def good(*messages: dict[str, Any], epoch: str = "e1", **changes: Any) -> Line:
-    """A connection that has just been subscribed, and said these messages."""
-    return Line(connected(), subscribed(epoch, **changes), *messages)
-
-
-def at(quotes: int) -> dict[str, Any]:
-    """What a subscription begins behind."""
-    return {"positions": {"quotes": {"AAPL": quotes}, "trades": {}}}
+@asynccontextmanager
+async def recording(bench: Bench, seconds: float = math.inf) -> AsyncIterator[Any]:
+    """A bench that records while the body runs, which begins a second after it; waits for its end."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bench.run, seconds)
+        await trio.sleep(1)
+        yield nursery
+        if seconds == math.inf:
+            await trio.testing.wait_all_tasks_blocked()
+            bench.recorder.stop()
