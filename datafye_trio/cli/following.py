@@ -108,8 +108,8 @@ class Follower(Generic[T]):
     async def _tell_states(self, feed: Feed[T]) -> None:
         states = StateTeller()
         async for change in feed.states():
-            if (words := states.words(change)) is not None and states.is_news(change):
-                self._view.status(words)
+            if (words := states.words(change)) is not None:
+                self._view.status(words, news=states.is_news(change))
             if change.state is FeedState.LIVE and self._subscription is not None:
                 self._tell_refusals(self._subscription)
 

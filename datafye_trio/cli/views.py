@@ -30,8 +30,8 @@ _LAST_SECONDS: Final = 1.0
 class View(Protocol[T]):
     """Where the items of a feed go."""
 
-    def status(self, text: str) -> None:
-        """How the connection fares, in words."""
+    def status(self, text: str, *, news: bool) -> None:
+        """How the connection fares, in words; no `news` where the same was said within the last minute."""
 
     def refused(self, refusal: SubscriptionError) -> None:
         """The server has refused a part."""
@@ -62,8 +62,8 @@ class TableView:
         self._finished = trio.Event()
         self._ended = trio.Event()
 
-    def status(self, text: str) -> None:
-        """Shown below the table."""
+    def status(self, text: str, *, news: bool) -> None:  # noqa: ARG002 -- old news is not to stand there
+        """Shown below the table, always the newest."""
         self._board.status = text
 
     def refused(self, _: SubscriptionError) -> None:
@@ -118,9 +118,10 @@ class LinesView:
         self._send, self._receive = trio.open_memory_channel[bytes](1)
         self._ended = trio.Event()
 
-    def status(self, text: str) -> None:
+    def status(self, text: str, *, news: bool) -> None:
         """For people, since stdout is for events."""
-        self._tell(text)
+        if news:
+            self._tell(text)
 
     def refused(self, refusal: SubscriptionError) -> None:
         """An `error` line, at once where there is room for it."""

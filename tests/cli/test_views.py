@@ -34,7 +34,8 @@ async def test_the_table_is_drawn_four_times_a_second_however_much_comes(
     view = TableView("ws://x", console)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(view.run)
-        view.status("connected")
+        view.status("connected", news=True)
+        view.status("refused: trying again in 7.5 s", news=False)
         await view.take([TRADE] * 1_000)
         view.refused(REFUSAL)
         await trio.sleep(1.1)
@@ -42,6 +43,7 @@ async def test_the_table_is_drawn_four_times_a_second_however_much_comes(
         await view.finish()
     assert "12.50" in file.getvalue()
     assert "1 errors" in file.getvalue()
+    assert "trying again in 7.5 s" in file.getvalue()
     assert file.getvalue().endswith("\x1b[?25h")  # the cursor is back
 
 
