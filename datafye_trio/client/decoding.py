@@ -156,7 +156,7 @@ class RawIntake:
             # TypeError: no object, or something in the place of a text that cannot be looked up.
             except (KeyError, TypeError, ValueError, AttributeError, msgspec.DecodeError, RecursionError):
                 topic, fields = None, None
-            if topic is not None and seq == topic.fast and seq.__class__ is int:
+            if topic is not None and seq == topic.fast and seq and seq.__class__ is int:  # 0: none may
                 if topic.take(fields):
                     topic.fast += 1
                     topic.latest = fields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -35,6 +36,10 @@ log = get_logger("feed")
 _LEAST_REQUEST: Final = 4_096
 """Bytes of a request that every server takes, whatever it says: a symbol and its position have room many times."""
 
+_PONGS: Final = 8
+"""Answers that wait to be sent: the newest ones. Each answers all heartbeats before it, so that a server that sends ten
+thousand at once costs neither memory nor a flood of answers."""
+
 
 class Talk:
     """See the module. One for all connections of a link: `begin` and `cut` stand at the ends of each of them.
@@ -57,7 +62,7 @@ class Talk:
         self.unreadable = 0
         self._asking = Asking(book, line)
         self._intake = line.intake
-        self._pongs: list[int] = []
+        self._pongs: deque[int] = deque(maxlen=_PONGS)
 
     def begin(self) -> None:
         """A connection has begun."""
@@ -150,7 +155,7 @@ class Talk:
             self._puzzle(error.message)
             return
         if isinstance(message, Data):
-            self._puzzle("a number is beyond 64 bits")
+            self._puzzle("a data message that is not sound: text that is no UTF-8, a number out of range")
         else:
             self._message(message)
 
@@ -175,9 +180,16 @@ class Talk:
             case ErrorReply():
                 self._asking.refused(message)
             case Gap():
-                self.book.gap(message)
+                self._lost(message)
             case _:
                 pass
+
+    def _lost(self, message: Gap) -> None:
+        first, last = message.from_, message.to
+        if first is not None and last is not None and not 1 <= first <= last:
+            self._puzzle(f"a gap from {first} to {last}")  # the hole, if it is one, shows in the numbers
+        else:
+            self.book.gap(message)
 
     def _greeted(self, message: Connected) -> None:
         self._intake.begin(unit_of(message))

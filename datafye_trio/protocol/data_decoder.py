@@ -27,11 +27,13 @@ __all__ = ["RECORDS", "UNDECODABLE", "DataDecoder", "decode_record"]
 _LIMIT: Final = 2**63
 _INTEGER: Final = Annotated[int, msgspec.Meta(ge=-_LIMIT, le=_LIMIT - 1)]
 _COUNT: Final = Annotated[int, msgspec.Meta(ge=0, le=_LIMIT - 1)]
+_NUMBER: Final = Annotated[int, msgspec.Meta(ge=1, le=_LIMIT - 1)]
+"""A `seq`. They count from 1: to a client that follows a topic, 0 means that no message is due."""
 _TIMES: Final = frozenset({"timestamp", "exchange_timestamp", "trf_timestamp", "start"})
 _ENVELOPE: Final[list[tuple[str, Any] | tuple[str, Any, Any]]] = [
     ("envelope_dataset", str),
     ("envelope_asset_class", str),
-    ("envelope_seq", _COUNT | None, None),
+    ("envelope_seq", _NUMBER | None, None),
     ("envelope_stream", str | _INTEGER | None, None),
     ("envelope_snapshot", bool | None, None),
     ("envelope_conflated", _COUNT | None, None),

@@ -72,7 +72,7 @@ def test_the_next_of_its_topic_is_handed_out(intake: TypedIntake | RawIntake) ->
 
 @pytest.mark.parametrize(
     "message",
-    [trade(2), trade(0), trade(1, dataset="other"), trade(1, symbol="B"), trade(None), HALT | {"seq": 1}, BAR],
+    [trade(2), trade(1, dataset="other"), trade(1, symbol="B"), trade(None), HALT | {"seq": 1}, BAR],
 )
 def test_other_data_is_for_the_book(intake: TypedIntake | RawIntake, message: dict[str, Any]) -> None:
     desk = Desk(intake, TRADES)
