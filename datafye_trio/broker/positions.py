@@ -74,7 +74,7 @@ class DatasetPositions:
             if isinstance(item, Gap):
                 self._gap(topic, item)
             elif seq == 0:
-                topic.latest = item if topic.latest is None and topic.seq else topic.latest
+                self._show(topic, item)
             elif seq > topic.seq and self._is_sound(item):
                 if seq > topic.seq + 1:
                     self._lose(topic, seq - 1, _UNEXPLAINED)
@@ -156,6 +156,16 @@ class DatasetPositions:
                 self._restart(topic)
         elif gap.last > topic.seq:
             self._lose(topic, gap.last, gap.reason)
+
+    def _show(self, topic: Topic, newest: Event) -> None:
+        """The newest event of a topic of which none is known here: its subscribers were answered before it came."""
+        if topic.latest is not None or not topic.seq:
+            return
+        topic.latest = newest
+        for subscriber, delivery in topic.subscribers.items():
+            if not isinstance(delivery, CatchUp) and (frame := self._broker.snapshot(topic, subscriber.encoding)):
+                subscriber.latest.seal()
+                subscriber.outbox.put(Chunk(frame))
 
     def _lose(self, topic: Topic, last: int, reason: str) -> None:
         first = topic.seq + 1

@@ -80,8 +80,8 @@ class Interest:
     def place_first(self, items: Iterable[Placed], positions: Positions) -> None:
         """A topic of which something comes for the first time stands just before that."""
         for key, epoch, seq, item in items:
-            if key in self.placed or seq == 0:
-                continue
+            if key in self.placed or seq == 0 or not self._tap.has(key):
+                continue  # or it was left meanwhile
             first = item.first if isinstance(item, Gap) else seq
             self.placed.add(key)
             self._asked.discard(key)

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
+from typing import Final
 
 from datafye_trio.client import FeedConfig, open_feed
+from datafye_trio.client.options import plain_asset_class
+from datafye_trio.client.wiring import CHANNEL_PATHS
 from datafye_trio.errors import ConfigurationError
-from datafye_trio.model import AssetClass, Channel
+from datafye_trio.logs import get_logger
+from datafye_trio.model import AssetClass, Channel, Frequency
 from datafye_trio.protocol import Connected, DatasetOffer
 from datafye_trio.relay.relay import Relay, RelayConfig
 
 __all__ = ["open_relay"]
+
+log = get_logger("relay")
+
+_USUAL: Final = "SIP"
+"""What Datafye's REST API has where no dataset is named."""
 
 
 class open_relay(AbstractAsyncContextManager[list[Relay]]):  # noqa: N801 -- reads as the call that it is
     """Connect to a server, and have its datasets as sources: `async with open_relay(url) as sources: ...`.
 
     Entering waits for the server's first greeting, as long as it takes, since it says which datasets there are. All of
-    them share one connection. A server that the relay is for must end before this does. A class, for the reasons that
-    `open_server` gives.
+    them share one connection. A server that does not greet, and numbers nothing, has the one dataset that is asked for.
+    A server that the relay is for must end before this does. A class, for the reasons that `open_server` gives.
 
     Args:
         url: the server's base URL.
         feed: how to connect, and how to come back.
-        dataset: only this one; None is all that the server has.
+        dataset: only this one; None is all that the server has, or `SIP` where it does not say what it has.
         config: see there.
 
     Raises:
@@ -61,7 +71,7 @@ class open_relay(AbstractAsyncContextManager[list[Relay]]):  # noqa: N801 -- rea
 
     def _offers(self, connected: Connected | None) -> list[DatasetOffer]:
         if connected is None:
-            raise ConfigurationError(f"{self._url} does not say which datasets it has: it cannot be relayed")
+            return [self._plain_offer()]
         known = [offer for offer in connected.datasets if offer.asset_class in list(AssetClass)]
         known = [offer for offer in known if set(offer.channels) & set(Channel)]
         found = [offer for offer in known if self._dataset in (None, offer.dataset)]
@@ -69,3 +79,16 @@ class open_relay(AbstractAsyncContextManager[list[Relay]]):  # noqa: N801 -- rea
             offered = ", ".join(offer.dataset for offer in known) or "none"
             raise ConfigurationError(f"{self._url} has no dataset {self._dataset or 'that can be relayed'}: {offered}")
         return found
+
+    def _plain_offer(self) -> DatasetOffer:
+        """All that Datafye documents; a path that the server does not have is refused when it is asked for."""
+        name = self._dataset or _USUAL
+        if self._dataset is None:
+            log.warning("the server does not say which datasets it has: name one with --dataset", relayed=name)
+        return DatasetOffer(
+            dataset=name,
+            asset_class=plain_asset_class(name),
+            epoch=secrets.token_hex(8),
+            channels=tuple(CHANNEL_PATHS),
+            frequencies=tuple(Frequency),
+        )

@@ -4,12 +4,16 @@ One subscription for all: however many clients want a topic, it costs one on the
 client may come back to this relay, to another one, or to the server itself, and resumes where it was. A topic is there
 for clients only once the server has said where it stands; what a client lacks and this relay does not have (it was
 started anew, say) is fetched from the server, as far as that still has it.
+
+A server that numbers nothing has none of that: its events get numbers of this relay's own (`numbering`).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import attrs
@@ -24,6 +28,7 @@ from datafye_trio.model import AssetClass, Channel, DatasetInfo, Frequency, Topi
 from datafye_trio.protocol import DatasetOffer, ErrorCode
 from datafye_trio.relay.fetching import Fetching
 from datafye_trio.relay.interest import Interest, Wanted
+from datafye_trio.relay.numbering import NumberingTap
 from datafye_trio.sources import BATCH, Publisher
 from datafye_trio.sources.positions import Positioned, Positions, Want
 
@@ -61,7 +66,7 @@ class Relay:
 
     Args:
         feed: an open feed, connected once.
-        offer: the dataset, as that server has told it.
+        offer: the dataset, as that server has told it; of one that tells nothing, what to offer, and an epoch for it.
         config: see there.
     """
 
@@ -78,7 +83,8 @@ class Relay:
         self._positions: Positions | None = None
         self._news = trio.Event()
         self._changed = trio.lowlevel.ParkingLot()
-        self._tap = Tap(feed, self._wake)
+        self._numbered = bool(feed.provable)
+        self._tap = Tap(feed, self._wake) if self._numbered else NumberingTap(feed, self._wake, offer.epoch)
         self._interest = Interest(self._tap, self._info, self._config.linger)
         self._fetching = Fetching(feed)
         self._refusal_count = 0
@@ -108,6 +114,7 @@ class Relay:
             "state": change.state.value,
             "sinceSeconds": round(trio.current_time() - change.time, 3),
             **({"why": change.why} if change.why else {}),
+            "numbered": self._numbered,
             "topics": len(self._interest.placed),
             "waiting": len(self._tap),
             "refused": self._refusal_count,
@@ -149,6 +156,10 @@ class Relay:
     async def admit(self, want: Want, deadline: float) -> Sequence[RequestError]:
         """See `Relaying.admit`. Cancel-safe."""
         await trio.lowlevel.checkpoint()
+        if want.running and not self._numbered:
+            what = f"the server that {self._info.name} comes from sends finished bars only: leave `running` out"
+            symbols = ("*",) if want.symbols is None else want.symbols
+            return [RequestError(ErrorCode.CHANNEL_NOT_AVAILABLE, what, field="running", symbols=symbols)]
         with trio.move_on_at(deadline):
             while not self._runs():
                 await self._changed.park()
@@ -157,12 +168,13 @@ class Relay:
                 await self._changed.park()
             while (lacking := self._lacking(want)) and self._positions is not None:
                 await self._fetching.fetch(lacking, self._positions)
+        self._note_refusals()  # also what was refused in this very step
         return self._complaints(want)
 
     def _lacking(self, want: Want) -> dict[TopicKey, int]:
         """The topics that somebody wants to resume from before what is kept here, and from where."""
-        if (positions := self._positions) is None or want.epoch != self._epoch:
-            return {}
+        if (positions := self._positions) is None or want.epoch != self._epoch or not self._numbered:
+            return {}  # what is not numbered cannot be asked for again
         found = {}
         for key in self._interest.topics(want):
             after = want.after.get(key.symbol, 0 if want.symbols is None else None)
@@ -199,13 +211,15 @@ class Relay:
 
     def _pump(self, positions: Positions) -> None:
         """Pass on what waits, at most a batch, and place what was answered."""
-        items = self._tap.take(BATCH)
-        self._interest.place_first(items, positions)
+        # By epoch: to place a topic in the next one would end this one too early.
+        runs = [list(run) for _, run in groupby(self._tap.take(BATCH), itemgetter(1))] or [[]]
+        for items in runs:
+            self._interest.place_first(items, positions)
+            if items is runs[-1] and not len(self._tap):
+                self._interest.place_answered(positions)
+            positions.relay([Positioned(*item) for item in items if item[0] in self._interest.placed])
         if len(self._tap):
             self._news.set()
-        else:
-            self._interest.place_answered(positions)
-        positions.relay([Positioned(*item) for item in items if item[0] in self._interest.placed])
         self._epoch = positions.epoch
         self._note_refusals()
         self._changed.unpark_all()
