@@ -58,6 +58,7 @@ DATASET_SETTINGS: Final[dict[str, Any]] = {
     "channels": Texts,
     "stdin": bool,
     "upstream": str,
+    "upstream_ca": str,
 }
 """The keys of a dataset and their types."""
 
@@ -69,9 +70,9 @@ _KEYS: Final = {
     "synthetic": (*_COMMON, "symbols", "seed", "rate", "halts", "start_ns", *OFFERING, "history"),
     "replay": (*_COMMON, "replay", "symbols", "speed", "loop", "wait_for_client", *_PART, *OFFERING, "history"),
     "program": (*_COMMON, "symbols", "channels", "stdin"),
-    "relay": ("source", "upstream", "name"),
+    "relay": ("source", "upstream", "upstream_ca", "name"),
 }
-_FIELDS: Final = {"name": "dataset", "replay": "paths", "from": "start", "to": "end"}
+_FIELDS: Final = {"name": "dataset", "upstream_ca": "ca", "replay": "paths", "from": "start", "to": "end"}
 """Keys whose name in the sources' own settings is another."""
 
 
@@ -88,16 +89,19 @@ class ProgramConfig:
 
 @attrs.frozen
 class UpstreamConfig:
-    """The datasets of another server, to be relayed; with a name, only that one."""
+    """The datasets of another server, to be relayed; with a name, only that one. `ca` is a PEM file to trust."""
 
     upstream: str
     dataset: str | None = None
+    ca: str | None = None
 
     def __attrs_post_init__(self) -> None:
         try:
-            normal_url(self.upstream)
+            url = normal_url(self.upstream)
         except ConfigurationError as error:
             raise ConfigurationError(f"the upstream {error}") from None
+        if self.ca and not url.startswith("wss:"):
+            raise ConfigurationError(f"there is no TLS to {url}: write wss://, or leave upstream_ca out")
 
 
 Description: TypeAlias = SyntheticConfig | ReplayConfig | ProgramConfig | UpstreamConfig

@@ -83,6 +83,7 @@ class ServeFlags:
     paused: Annotated[bool | None, _dataset("paused")] = None
     bars: Annotated[Literal["all", "consolidated"] | None, _dataset("bars")] = None
     upstream: Annotated[str | None, _dataset("upstream")] = None
+    upstream_ca: Annotated[str | None, _dataset("upstream_ca")] = None
     stdin: Annotated[bool | None, Parameter(group=_DATASET, help=DATASET_MEANINGS["stdin"], negative="")] = None
 
     host: Annotated[str | None, _setting(_LISTEN, "host")] = None

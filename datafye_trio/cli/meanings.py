@@ -84,5 +84,6 @@ DATASET_MEANINGS: Final = {
     "channels": "The channels that the program publishes on; by default quotes and trades, from stdin all.",
     "stdin": "Publish JSON lines from standard input: data messages as on the wire, without dataset and seq.",
     "upstream": "URL of a server whose datasets are relayed; with a name, only that one.",
+    "upstream_ca": "PEM file with the authorities to trust for an upstream with wss://.",
 }
 """Every setting of a dataset, by name."""

@@ -20,6 +20,7 @@ from datafye_trio.cli.printing import as_toml
 from datafye_trio.cli.settings import FLAGS, PREFIX, Settings, load
 from datafye_trio.cli.text import say
 from datafye_trio.cli.values import Given, from_text, structure
+from datafye_trio.client import FeedConfig
 from datafye_trio.errors import ConfigurationError, FeedError, leaves_of
 from datafye_trio.logs import get_logger
 from datafye_trio.relay import open_relay
@@ -100,8 +101,10 @@ async def _serve(settings: Settings, asked: trio.Event, opened: trio.Event) -> b
 
 
 def _relay(description: UpstreamConfig) -> open_relay:
+    feed = FeedConfig(ca=_path(description.ca))
+    opening = open_relay(description.upstream, feed, dataset=description.dataset)
     log.info("waiting for the server to relay", url=description.upstream)
-    return open_relay(description.upstream, dataset=description.dataset)
+    return opening
 
 
 async def _obey(signals: AsyncIterator[int], asked: trio.Event, opened: trio.Event, opening: trio.CancelScope) -> None:

@@ -73,6 +73,7 @@ FLAGS: Final = {
         for name in (
             "asset_class", "symbols", "seed", "rate", "halts", "replay", "speed", "loop", "wait_for_client",
             "from", "to", "shift_to_now", "paused", "bars", "stdin", "upstream",
+            "upstream_ca",
         )
     },
 }  # fmt: skip

@@ -107,7 +107,7 @@ def test_the_settings_of_each_kind_are_those_that_it_was_made_from() -> None:
         "channels": ("quotes", "trades"), "stdin": False,
     }  # fmt: skip
     assert settings_of(describe(given(upstream="ws://a.example", name="SIP"))) == {
-        "source": "relay", "upstream": "ws://a.example", "name": "SIP",
+        "source": "relay", "upstream": "ws://a.example", "upstream_ca": None, "name": "SIP",
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+import trustme
 from support import trade
 
 from datafye_trio import Program, ServerConfig, open_feed, open_server
@@ -53,6 +54,30 @@ async def test_a_relay_passes_on_what_another_server_has(capsys: pytest.CaptureF
                 assert [offer.dataset for offer in feed.server.datasets] == ["One", "Two"]
             signal.raise_signal(signal.SIGINT)
     assert codes == [0]
+
+
+async def test_an_upstream_with_tls_is_trusted_by_its_own_authority(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    both = tmp_path / "both.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(both)
+
+    async def serve(upstream: str) -> None:
+        await run(load({"port": 0, "upstream": upstream, "upstream_ca": str(tmp_path / "ca.pem")}, {}, None))
+
+    with trio.fail_after(WAIT):
+        async with (
+            open_server(ServerConfig(port=0, cert=str(both), key=str(both)), [Program()]) as up,
+            trio.open_nursery() as nursery,
+        ):
+            assert up.url.startswith("wss://")
+            nursery.start_soon(serve, up.url)
+            async with open_feed(await url_of(capsys)) as feed, feed.trades("AAPL") as sub:
+                await up.publish(trade("AAPL", 7))
+                assert (await anext(sub)).trade_id == "7"
+            signal.raise_signal(signal.SIGINT)
 
 
 async def test_a_signal_ends_the_waiting_for_a_server_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,7 @@ def test_every_flag_and_every_setting_has_a_variable() -> None:
         "from": "1970-01-01T00:00:01Z", "to": "1969-12-31T19:00:02", "shift_to_now": "yes",
         "bars": "consolidated",
     }  # fmt: skip
-    others = {"stdin": "yes", "upstream": "ws://a.example"}
+    others = {"stdin": "yes", "upstream": "wss://a.example", "upstream_ca": "ca.pem"}
     assert set(texts) | set(for_replay) | set(others) == {*FLAGS, "timestamp_unit"}
     found = load({}, {f"DATAFYE_TRIO_{name.upper()}": text for name, text in texts.items()}, None)
     assert found.server.access.allow == ("10.0.0.0/8", "::1")
@@ -79,8 +79,9 @@ def test_every_flag_and_every_setting_has_a_variable() -> None:
     assert (replay.paths, replay.speed, replay.loop, replay.wait_for_client) == ((Path("a.csv"),), 2.0, True, 4)
     assert (replay.start, replay.end, replay.shift_to_now, replay.paused) == (10**9, 2 * 10**9, True, True)
     assert isinstance(replay.aggregation, Aggregation)
-    (relay,) = load({}, {"DATAFYE_TRIO_UPSTREAM": others["upstream"]}, None).datasets
-    assert relay == UpstreamConfig("ws://a.example")
+    for_relay = {f"DATAFYE_TRIO_{name.upper()}": others[name] for name in ("upstream", "upstream_ca")}
+    (relay,) = load({}, for_relay, None).datasets
+    assert relay == UpstreamConfig("wss://a.example", ca="ca.pem")
     (lines,) = load({}, {"DATAFYE_TRIO_STDIN": others["stdin"], "DATAFYE_TRIO_DATASET": "X"}, None).datasets
     assert lines == ProgramConfig("X", channels=tuple(Channel), stdin=True)
     assert replay.aggregation.rule is consolidated
@@ -205,7 +206,10 @@ def test_a_file_that_is_no_text(terminal: Terminal, file: Path) -> None:
         (("--replay", "x.csv", "--dataset", "T", "--speed", "0"), "--speed: the speed of a replay is above 0"),
         (("--speed", "2"), "--speed is not for a synthetic dataset"),
         (("--upstream", "http://x"), "--upstream: the upstream 'http://x' is no WebSocket URL"),
-        (("--upstream", "ws://x", "--seed", "1"), "--seed is not for a relay dataset: it has source, upstream, name"),
+        (("--upstream", "ws://x", "--seed", "1"), "--seed is not for a relay dataset: it has source, upstream, "),
+        (("--upstream", "ws://x", "--upstream-ca", "ca.pem"), "--upstream-ca: there is no TLS to ws://x"),
+        (("--upstream-ca", "ca.pem"), "--upstream-ca is not for a synthetic dataset"),
+        (("--upstream", "wss://x", "--upstream-ca", "no.pem"), "cannot use the authorities in no.pem: No such file"),
         (("--stdin", "--rate", "1"), "--rate is not for a program dataset: it has source,"),
         (("--dataset", "Crypto", "--halts"), "--halts: halts are for stocks: crypto trades around the clock"),
         (("--cert", "no.pem", "--key", "no.key"), "cannot use cert no.pem with key no.key"),
