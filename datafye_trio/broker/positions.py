@@ -16,19 +16,22 @@ from datafye_trio.broker.fanout import fan_out
 from datafye_trio.broker.outbox import Chunk
 from datafye_trio.broker.topic import BoardKey, CatchUp, Routed, Topic
 from datafye_trio.broker.validate import check_event
-from datafye_trio.errors import EventError
+from datafye_trio.errors import EventError, RequestError
 from datafye_trio.logs import get_logger
 from datafye_trio.model import Channel, Event, Frequency, Gap, TopicKey
+from datafye_trio.protocol import ErrorCode, ErrorReply
 from datafye_trio.sources.positions import Positioned
 
 if TYPE_CHECKING:
     from datafye_trio.broker.broker import Broker
     from datafye_trio.broker.dataset import Dataset
+    from datafye_trio.broker.subscriber import Subscriber
 
 __all__ = ["DatasetPositions"]
 
 log = get_logger("broker")
 
+_ALL = "*"
 _EPOCH_CHANGED = "epoch_changed"
 _EXPIRED = "expired"
 _UNEXPLAINED = "unexplained"
@@ -107,10 +110,37 @@ class DatasetPositions:
 
     def forget(self, topic: TopicKey) -> None:
         """See `Positions.forget`."""
-        found = self._topic(topic)
-        found.pinned = False
-        found.ring.restart(1)
-        found.board.forget_unused(found)
+        self._drop(self._topic(topic))
+
+    def withdraw(
+        self, channel: Channel, frequency: Frequency | None, running: bool, symbols: Collection[str], why: RequestError
+    ) -> None:
+        """See `Positions.withdraw`."""
+        board = self._dataset.boards[BoardKey(channel, frequency, running)]
+        told: dict[Subscriber, list[str]] = {}
+        for subscriber in list(board.wildcards) if _ALL in symbols else ():
+            subscriber.leave_all(board, ())
+            told[subscriber] = [_ALL]
+        for topic in [board.topics[symbol] for symbol in symbols if symbol in board.topics]:
+            for subscriber in list(topic.subscribers):
+                subscriber.leave(topic)
+                told.setdefault(subscriber, []).append(topic.symbol)
+            self._drop(topic)
+        for subscriber, gone in told.items():
+            self._refuse(subscriber, why, tuple(gone))
+
+    def _drop(self, topic: Topic) -> None:
+        topic.pinned = False
+        topic.ring.restart(1)
+        topic.board.forget_unused(topic)
+
+    def _refuse(self, subscriber: Subscriber, why: RequestError, symbols: tuple[str, ...]) -> None:
+        """An error that answers no request, and so has no `id`."""
+        code = ErrorCode(why.code)
+        reply = ErrorReply(code, why.message, code.retryable, field=why.field, symbols=symbols)
+        frame = self._broker.frame(self._broker.codec.encode(reply, subscriber.encoding), subscriber.encoding)
+        subscriber.latest.seal()
+        subscriber.outbox.put(Chunk(frame))
 
     def _topic(self, key: TopicKey) -> Topic:
         topic = self._dataset.boards[BoardKey(key.channel, key.frequency, key.running)].topic(key.symbol)

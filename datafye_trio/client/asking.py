@@ -7,7 +7,7 @@ what comes before and after it is told apart by that.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 
 from datafye_trio.client.board import Ask, Board
@@ -15,9 +15,9 @@ from datafye_trio.client.book import ALL, Book
 from datafye_trio.client.line import Line
 from datafye_trio.client.sink import Sink
 from datafye_trio.client.topic import Topic, Wire
-from datafye_trio.errors import SubscriptionError
+from datafye_trio.errors import DisconnectedError, SubscriptionError
 from datafye_trio.logs import get_logger
-from datafye_trio.protocol import ErrorReply, Subscribed, request_to_dict
+from datafye_trio.protocol import CloseCode, ErrorReply, Subscribed, request_to_dict
 
 __all__ = ["Asking"]
 
@@ -101,10 +101,16 @@ class Asking:
         self._close(number, ask)
 
     def refused(self, message: ErrorReply) -> None:
-        """The server has refused a request, or a part of it."""
+        """The server has refused a request, or a part of it. Without an id it is about what was subscribed before.
+
+        Raises:
+            DisconnectedError: see `_doubt`.
+        """
         number, ask = self._find(message.id)
         if ask is None:
             log.warning("the server refuses something", code=message.code, why=message.message[:200])
+            if message.id is None:
+                self._doubt(message.symbols or ())
             return
         if ask.leave:
             self._stay(ask, message)
@@ -120,6 +126,20 @@ class Asking:
         else:
             self._refuse(ask, named, message, star=whole and ask.star)
         self._close(number, ask)
+
+    def _doubt(self, symbols: Sequence[str]) -> None:
+        """The server says unasked that it sends these no longer: they are asked for again, and so taken or refused.
+
+        Raises:
+            DisconnectedError: it is about every symbol; a new connection asks for everything.
+        """
+        for board in self._line.boards.values():
+            if ALL in symbols and board.star is Wire.ON:
+                raise DisconnectedError(CloseCode.GOING_AWAY, "the server sends every symbol no longer", retryable=True)
+            for topic in filter(None, map(board.topics.get, symbols)):
+                if topic.wire is Wire.ON:
+                    topic.resync = True
+                    self._book.touch(topic)
 
     def _find(self, number: str | int | None) -> tuple[int, Ask | None]:
         return (number, self._asks.get(number)) if isinstance(number, int) else (0, None)

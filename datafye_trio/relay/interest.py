@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TypeAlias
 
 from datafye_trio.client.board import BoardKey
+from datafye_trio.client.book import ALL
 from datafye_trio.client.tap import Placed, Tap
 from datafye_trio.model import Channel, DatasetInfo, Gap, TopicKey
 from datafye_trio.sources.positions import Positions, Want
@@ -97,6 +98,21 @@ class Interest:
                 self._stars.add(board)
                 for key in self._tap.known(board):
                     self._place(key, positions)
+
+    # What the server has taken back.
+
+    def drop_refused(self) -> dict[BoardKey, list[str]]:
+        """Forget what was placed and has been refused since, after a new connection say; returns its symbols."""
+        gone: dict[BoardKey, list[str]] = {}
+        for board in [board for board in self._stars if not self._tap.has_all(board)]:
+            self._stars.discard(board)
+            gone[board] = [ALL]
+        keys = [key for key in self.placed if not self._tap.has(key)]
+        self._tap.leave(keys)  # its own way of saying that they are over
+        for key in keys:
+            self.placed.discard(key)
+            gone.setdefault(_board_of(key), []).append(key.symbol)
+        return gone
 
     # What nobody wants any more.
 

@@ -14,10 +14,9 @@ from typing import Any
 
 import attrs
 
-from datafye_trio.client.board import BoardKey
 from datafye_trio.client.feed import Feed
 from datafye_trio.client.tap import Placed, Tap
-from datafye_trio.model import AssetClass, Gap, TopicKey
+from datafye_trio.model import Gap, TopicKey
 
 __all__ = ["NumberingTap"]
 
@@ -45,19 +44,11 @@ class NumberingTap(Tap):
                     self._begin()
                 found.append((key, self.epoch, seq, attrs.evolve(item, epoch=self.epoch)))
             else:
+                self._check(key)
                 self._heads[key] += 1
                 found.append((key, self.epoch, self._heads[key], item))
             lost = isinstance(item, Gap)
         return found
-
-    def join(self, board: BoardKey, asset_class: AssetClass, symbols: Iterable[str] | None) -> None:
-        """See `Tap.join`."""
-        wanted = None if symbols is None else list(symbols)
-        for symbol in wanted or ():
-            key = TopicKey(board.dataset, asset_class, board.channel, symbol, board.frequency, board.running)
-            if key in self._left:
-                self._begin()
-        super().join(board, asset_class, wanted)
 
     def leave(self, topics: Iterable[TopicKey]) -> None:
         """See `Tap.leave`."""
@@ -67,7 +58,15 @@ class NumberingTap(Tap):
 
     def position(self, topic: TopicKey) -> tuple[str, int] | None:
         """See `Tap.position`."""
-        return None if super().position(topic) is None else (self.epoch, self._heads[topic])
+        if super().position(topic) is None:
+            return None
+        self._check(topic)
+        return self.epoch, self._heads[topic]
+
+    def _check(self, topic: TopicKey) -> None:
+        """A topic that was left is there again. Not when it is asked for: that may be refused, and cost the others."""
+        if topic in self._left and self.has(topic):
+            self._begin()
 
     def _begin(self) -> None:
         self._lives += 1

@@ -88,6 +88,8 @@ class Relay:
         self._interest = Interest(self._tap, self._info, self._config.linger)
         self._fetching = Fetching(feed)
         self._refusal_count = 0
+        self._taken_back = False
+        """Whether something that is relayed may have been refused, and its subscribers are to be told."""
         self._refusals: deque[SubscriptionError] = deque(maxlen=_REMEMBERED)
 
     @property
@@ -222,10 +224,25 @@ class Relay:
             self._news.set()
         self._epoch = positions.epoch
         self._note_refusals()
+        if self._taken_back and not len(self._tap):
+            self._withdraw(positions)
         self._changed.unpark_all()
+
+    def _withdraw(self, positions: Positions) -> None:
+        """What was relayed, and is refused now: whoever has it must not wait for it in vain."""
+        self._taken_back = False
+        for board, symbols in self._interest.drop_refused().items():
+            reasons: dict[tuple[str, str], list[str]] = {}
+            for symbol in symbols:
+                said = self._complaint(symbol)
+                reasons.setdefault((said.code, said.message), []).append(symbol)
+            for (code, message), gone in reasons.items():
+                why = RequestError(code, f"subscribed no longer: {message}", field="symbols")
+                positions.withdraw(board.channel, board.frequency, board.running, gone, why)
 
     def _note_refusals(self) -> None:
         for refusal in self._tap.take_refusals():
+            self._taken_back = True
             self._refusal_count += 1
             self._refusals.append(refusal)
             if (

@@ -57,6 +57,14 @@ class Positions(Protocol):
     def forget(self, topic: TopicKey) -> None:
         """Drop a topic that nobody is subscribed to: its events come no longer."""
 
+    def withdraw(
+        self, channel: Channel, frequency: Frequency | None, running: bool, symbols: Collection[str], why: RequestError
+    ) -> None:
+        """Drop topics that come no longer: nobody is subscribed to them any more, and who was is told why.
+
+        `*` among the symbols ends the subscriptions to every symbol.
+        """
+
 
 @attrs.frozen
 class Want:

@@ -165,6 +165,42 @@ async def test_a_place_below_which_nothing_is_known(autojump_clock: trio.testing
     assert brief(await told(act)) == [(1, 5_000, "expired", "first"), 5_001]
 
 
+async def test_what_comes_no_longer_is_taken_from_its_subscribers_who_are_told(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    why = RequestError("UNKNOWN_SYMBOL", "no such symbol")
+
+    def act(fed: Fed) -> None:
+        fed.give(1)
+        fed.positions.withdraw(Channel.TRADES, None, False, ["AAPL", "NONE"], why)
+        fed.give(2)
+
+    for symbols in (["AAPL"], ["*"]):
+        fed = Fed()
+        async with memory_server(sources=[fed]) as server:
+            client = await RawClient.connect(server)
+            await client.message()
+            await client.ask(action="subscribe", channels=["trades"], symbols=symbols)
+            act(fed)
+            event, error = await client.messages(2)
+            assert event["seq"] == 1
+            assert "id" not in error
+            assert (error["type"], error["code"], error["symbols"]) == ("error", "UNKNOWN_SYMBOL", ["AAPL"])
+            assert (error["message"], error["retryable"]) == ("no such symbol", False)
+            await client.send(action="subscriptions")
+            if symbols == ["*"]:  # a symbol that comes again is one of them
+                assert brief([await client.message()]) == [(1, 1, "unexplained", "first")]
+                assert (await client.message())["seq"] == 2
+            left = (await client.message())["subscriptions"]
+            assert [group["symbols"] for group in left] == ([["*"]] if symbols == ["*"] else [])
+            fed.positions.withdraw(Channel.TRADES, None, False, ["*"], why)
+            if symbols == ["*"]:
+                assert (await client.message())["symbols"] == ["*"]
+            await client.send(action="subscriptions")
+            assert (await client.message())["subscriptions"] == []
+            await client.close()
+
+
 async def test_older_events_go_before_what_is_kept(autojump_clock: trio.testing.MockClock) -> None:
     fed = Fed()
     async with memory_server(sources=[fed]) as server:

@@ -56,7 +56,11 @@ def items(one: Reader, *, judged: bool = True) -> list[Any]:
     return [(item.first, item.last, item.reason) if isinstance(item, Gap) else int(item.size) for item in found]
 
 
-def refuse(game: Game, number: int, code: str = "UNKNOWN_SYMBOL", *, retryable: bool = False, **more: Any) -> None:
+def refuse(
+    game: Game, number: int | None, code: str = "UNKNOWN_SYMBOL", *, retryable: bool = False, **more: Any
+) -> None:
+    """An error in answer to a request, or unasked."""
     game.server.to_server.clear()
-    game.server.tell(type="error", code=code, message="no", retryable=retryable, id=number, **more)
+    answer = {} if number is None else {"id": number}
+    game.server.tell(type="error", code=code, message="no", retryable=retryable, **answer, **more)
     game.deliver(10)

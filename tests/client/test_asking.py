@@ -8,7 +8,7 @@ import pytest
 from client.playing import A, B, asked, exchange, playing, publish, reader, refuse
 from client.simulated import BOGUS
 
-from datafye_trio.errors import SubscriptionError
+from datafye_trio.errors import DisconnectedError, SubscriptionError
 
 
 def test_a_refused_symbol_that_two_have_named() -> None:
@@ -140,3 +140,34 @@ def test_answers_of_the_wrong_kind_are_left_alone() -> None:
     game.deliver(10)
     assert game.talk.unanswered
     game.finish()
+
+
+def test_what_the_server_takes_back_unasked_is_asked_for_again_and_then_refused() -> None:
+    game = playing()
+    one, other = reader(game, "A", "B"), reader(game, "B")
+    game.settle()
+    publish(game, A)
+    publish(game, B)
+    game.settle()
+    refuse(game, None, symbols=["A", "NONE"])
+    (leave,) = asked(game)
+    assert (leave["action"], leave["symbols"]) == ("unsubscribe", ["A"])
+    refuse(game, leave["id"], "NOT_SUBSCRIBED", symbols=["A"])
+    (again,) = asked(game)
+    assert (again["action"], again["resume"]["positions"]) == ("subscribe", {"A": 1})
+    refuse(game, again["id"], symbols=["A"])
+    assert [refusal.symbols for refusal in one.sink.refusals] == [("A",)]
+    assert not other.sink.refusals
+    assert asked(game) == []
+    refuse(game, None)  # of nothing
+    refuse(game, None, symbols=["A"])
+    assert asked(game) == []
+
+
+def test_every_symbol_taken_back_is_a_reason_to_connect_again() -> None:
+    game = playing()
+    reader(game, "*")
+    game.settle()
+    with pytest.raises(DisconnectedError, match="every symbol no longer") as caught:
+        refuse(game, None, symbols=["*"])
+    assert caught.value.retryable
