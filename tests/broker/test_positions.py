@@ -136,6 +136,22 @@ async def test_conflated_clients_are_told_too(autojump_clock: trio.testing.MockC
     assert brief(await told(act, delivery="latest")) == [2, (3, 4, "expired", "first"), 5]
 
 
+@pytest.mark.parametrize("delivery", ["all", "latest"])
+async def test_a_newest_event_that_comes_late_is_shown_once(
+    autojump_clock: trio.testing.MockClock, delivery: str
+) -> None:
+    def act(fed: Fed) -> None:
+        shown = Positioned(AAPL, "first", 0, trade("AAPL", 9))
+        fed.positions.relay([shown])  # of a topic without events there is none
+        fed.lose(1, 9)
+        fed.positions.relay([shown, shown])
+        fed.give(10)
+
+    messages = await told(act, delivery=delivery)
+    assert [message.get("snapshot", False) for message in messages] == [False, True, False]
+    assert brief(messages) == [(1, 9, "expired", "first"), 9, 10]
+
+
 async def test_who_resumes_across_a_gap_is_told_of_one_up_to_the_head(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
