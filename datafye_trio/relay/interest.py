@@ -101,13 +101,17 @@ class Interest:
 
     # What the server has taken back.
 
-    def drop_refused(self) -> dict[BoardKey, list[str]]:
-        """Forget what was placed and has been refused since, after a new connection say; returns its symbols."""
+    def drop_refused(self, named: Collection[str]) -> dict[BoardKey, list[str]]:
+        """Forget what was placed and has been refused since, after a new connection say; returns its symbols.
+
+        `named` are the symbols of the refusals, `*` among them where any may be meant.
+        """
         gone: dict[BoardKey, list[str]] = {}
         for board in [board for board in self._stars if not self._tap.has_all(board)]:
             self._stars.discard(board)
             gone[board] = [ALL]
-        keys = [key for key in self.placed if not self._tap.has(key)]
+        anyone = ALL in named
+        keys = [key for key in self.placed if (anyone or key.symbol in named) and not self._tap.has(key)]
         self._tap.leave(keys)  # its own way of saying that they are over
         for key in keys:
             self.placed.discard(key)

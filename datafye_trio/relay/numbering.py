@@ -14,9 +14,10 @@ from typing import Any
 
 import attrs
 
+from datafye_trio.client.board import BoardKey
 from datafye_trio.client.feed import Feed
 from datafye_trio.client.tap import Placed, Tap
-from datafye_trio.model import Gap, TopicKey
+from datafye_trio.model import AssetClass, Gap, TopicKey
 
 __all__ = ["NumberingTap"]
 
@@ -33,9 +34,13 @@ class NumberingTap(Tap):
         self._heads: Counter[TopicKey] = Counter()
         self._left: set[TopicKey] = set()
         """Topics whose numbers have stopped: nobody knows what comes of them from then on."""
+        self._again: set[TopicKey] = set()
+        """Those of them that were asked for again."""
 
     def take(self, most: int) -> list[Placed]:
         """See `Tap.take`. Gaps without an event between them stand at one place: they share a new epoch."""
+        if any(super(NumberingTap, self).position(key) is not None for key in self._again):
+            self._begin()  # before all that is taken now: what is placed after it stands in the same epoch
         found: list[Placed] = []
         lost = False
         for key, _, seq, item in super().take(most):
@@ -44,32 +49,34 @@ class NumberingTap(Tap):
                     self._begin()
                 found.append((key, self.epoch, seq, attrs.evolve(item, epoch=self.epoch)))
             else:
-                self._check(key)
                 self._heads[key] += 1
                 found.append((key, self.epoch, self._heads[key], item))
             lost = isinstance(item, Gap)
         return found
 
+    def join(self, board: BoardKey, asset_class: AssetClass, symbols: Iterable[str] | None) -> None:
+        """See `Tap.join`. What was left costs a new epoch once it is there again, and not before: it may be refused."""
+        wanted = None if symbols is None else list(symbols)
+        for symbol in wanted or ():
+            key = TopicKey(board.dataset, asset_class, board.channel, symbol, board.frequency, board.running)
+            if key in self._left:
+                self._again.add(key)
+        super().join(board, asset_class, wanted)
+
     def leave(self, topics: Iterable[TopicKey]) -> None:
         """See `Tap.leave`."""
         gone = set(topics)
         self._left |= gone
+        self._again -= gone
         super().leave(gone)
 
     def position(self, topic: TopicKey) -> tuple[str, int] | None:
         """See `Tap.position`."""
-        if super().position(topic) is None:
-            return None
-        self._check(topic)
-        return self.epoch, self._heads[topic]
-
-    def _check(self, topic: TopicKey) -> None:
-        """A topic that was left is there again. Not when it is asked for: that may be refused, and cost the others."""
-        if topic in self._left and self.has(topic):
-            self._begin()
+        return None if super().position(topic) is None else (self.epoch, self._heads[topic])
 
     def _begin(self) -> None:
         self._lives += 1
         self.epoch = f"{self._name}-{self._lives}"
         self._heads.clear()
         self._left.clear()
+        self._again.clear()

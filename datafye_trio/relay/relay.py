@@ -19,6 +19,7 @@ from typing import Any, Final
 import attrs
 import trio
 
+from datafye_trio.client.book import ALL
 from datafye_trio.client.feed import Feed
 from datafye_trio.client.states import FeedState
 from datafye_trio.client.tap import Tap
@@ -88,8 +89,8 @@ class Relay:
         self._interest = Interest(self._tap, self._info, self._config.linger)
         self._fetching = Fetching(feed)
         self._refusal_count = 0
-        self._taken_back = False
-        """Whether something that is relayed may have been refused, and its subscribers are to be told."""
+        self._named: set[str] = set()
+        """Symbols of refusals: what is relayed of them may be refused, and its subscribers are to be told."""
         self._refusals: deque[SubscriptionError] = deque(maxlen=_REMEMBERED)
 
     @property
@@ -160,7 +161,7 @@ class Relay:
         await trio.lowlevel.checkpoint()
         if want.running and not self._numbered:
             what = f"the server that {self._info.name} comes from sends finished bars only: leave `running` out"
-            symbols = ("*",) if want.symbols is None else want.symbols
+            symbols = (ALL,) if want.symbols is None else want.symbols
             return [RequestError(ErrorCode.CHANNEL_NOT_AVAILABLE, what, field="running", symbols=symbols)]
         with trio.move_on_at(deadline):
             while not self._runs():
@@ -224,14 +225,14 @@ class Relay:
             self._news.set()
         self._epoch = positions.epoch
         self._note_refusals()
-        if self._taken_back and not len(self._tap):
+        if self._named and not len(self._tap):
             self._withdraw(positions)
         self._changed.unpark_all()
 
     def _withdraw(self, positions: Positions) -> None:
         """What was relayed, and is refused now: whoever has it must not wait for it in vain."""
-        self._taken_back = False
-        for board, symbols in self._interest.drop_refused().items():
+        named, self._named = self._named, set()
+        for board, symbols in self._interest.drop_refused(named).items():
             reasons: dict[tuple[str, str], list[str]] = {}
             for symbol in symbols:
                 said = self._complaint(symbol)
@@ -242,7 +243,7 @@ class Relay:
 
     def _note_refusals(self) -> None:
         for refusal in self._tap.take_refusals():
-            self._taken_back = True
+            self._named.update(refusal.symbols or (ALL,))
             self._refusal_count += 1
             self._refusals.append(refusal)
             if (
@@ -252,4 +253,4 @@ class Relay:
 
 
 def _symbols(what: Iterable[Wanted]) -> tuple[str, ...]:
-    return tuple(sorted(one.symbol if isinstance(one, TopicKey) else "*" for one in what))
+    return tuple(sorted(one.symbol if isinstance(one, TopicKey) else ALL for one in what))
