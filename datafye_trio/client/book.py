@@ -85,14 +85,22 @@ class Book:
         self.board(topic).forget(topic)
 
     def drop_star(self, sink: Sink, board: Board) -> None:
-        """A sink wants every symbol of a board no longer."""
+        """A sink wants every symbol of a board no longer; what it has named before goes on."""
         board.stars.pop(sink, None)
         board.star_epoch = board.star_epoch if board.stars else None
         sink.stars.pop(board, None)
         sink.pending.discard(board)
-        for topic in [topic for topic in sink.topics if self.board(topic) is board]:
+        for topic in [topic for topic in sink.topics if self.board(topic) is board and sink not in topic.named]:
             self.drop(sink, topic)
         board.line.dirty = True
+
+    def take_back(self, sink: Sink) -> None:
+        """A sink does not want any more what the server has not answered."""
+        for one in list(sink.pending):
+            if isinstance(one, Topic):
+                self.drop(sink, one)
+            else:
+                self.drop_star(sink, one)
 
     def pause(self, sink: Sink) -> None:
         """A sink is full: it keeps its places, and what nobody else reads is taken off the wire."""

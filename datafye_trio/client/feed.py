@@ -20,7 +20,7 @@ from datafye_trio.client.seam import SubscriptionSince
 from datafye_trio.client.states import StateChange, StateWatch
 from datafye_trio.client.subscription import Subscription
 from datafye_trio.client.urls import default_url, normal_url
-from datafye_trio.errors import leaves_of
+from datafye_trio.errors import ConfigurationError, FeedClosedError, leaves_of
 from datafye_trio.model import FeedItem, Frequency, Gap, Live, TopicKey
 from datafye_trio.protocol import Connected
 from datafye_trio.wire.client import open_client
@@ -168,6 +168,10 @@ class _Opening(AbstractAsyncContextManager[Feed[T]]):
     """Opens a feed, and ends it. A class, for the reasons that `open_server` gives."""
 
     def __init__(self, url: str | None, config: FeedConfig | None, intake: Intake) -> None:
+        if url is not None and not isinstance(url, str):
+            raise ConfigurationError(f"url: a text such as 'ws://localhost:8080', not {url!r}")
+        if config is not None and not isinstance(config, FeedConfig):
+            raise ConfigurationError(f"config: a FeedConfig(...), not {config!r}")
         self._url = default_url(os.environ) if url is None else normal_url(url)
         self._config = config if config is not None else FeedConfig()
         open_client(self._url, self._config.client_options())  # refuses here what it could not use
@@ -177,6 +181,8 @@ class _Opening(AbstractAsyncContextManager[Feed[T]]):
         self._nursery: trio.Nursery | None = None
 
     async def __aenter__(self) -> Feed[T]:
+        if self._nursery is not None:
+            raise FeedClosedError("a feed is opened once: call open_feed again for another one")
         self._hub = Hub(self._url, self._config, self._intake)
         self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
@@ -200,7 +206,7 @@ class _Opening(AbstractAsyncContextManager[Feed[T]]):
             if ours:
                 raise ours[0] from None
         if error is None and failure is not None and not self._hub.failure_met:
-            raise failure
+            raise failure.with_traceback(None)
 
 
 class open_feed(_Opening[FeedItem]):  # noqa: N801 -- reads as the call that it is

@@ -103,7 +103,7 @@ class Hub:
             await self._changed.park()
         if self.failure is not None:
             self.failure_met = True
-            raise self.failure
+            raise self.failure.with_traceback(None)
 
     def _came(self) -> None:
         wiring = self.wiring

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, TypedDict
 
 import attrs
@@ -16,6 +16,7 @@ from datafye_trio.protocol import Connected, ErrorCode, normalise_symbol, parse_
 
 __all__ = [
     "SubscribeOptions", "Wish", "make_wish", "parse_symbols", "plain_asset_class", "resolve", "resolve_plain",
+    "symbol_texts",
 ]  # fmt: skip
 
 _STOCKS: Final = "SIP"
@@ -72,12 +73,9 @@ def make_wish(
         ConfigurationError: something that no server could make sense of.
     """
     make_buffer(options.get("policy", "wait"), options.get("buffer", DEFAULT_CAPACITY))
-    names = (channels,) if isinstance(channels, str) else tuple(channels)
-    wanted = (symbols,) if isinstance(symbols, str) else tuple(symbols)
-    if not names or not wanted:
-        raise ConfigurationError('name at least one channel and one symbol ("*" is every symbol)')
-    if not all(isinstance(symbol, str) for symbol in wanted):
-        raise ConfigurationError(f"symbols are texts: {list(wanted)!r}"[:200])
+    names, wanted = _texts("channels", channels, "quotes"), symbol_texts(symbols)
+    if not isinstance(frequency, str):
+        raise ConfigurationError(f"frequency: a text such as 'Minute', not {frequency!r}"[:200])
     known = SubscribeOptions.__annotations__
     if unknown := [name for name in options if name not in known]:
         raise TypeError(f"unknown option {unknown[0]!r}: use {', '.join(known)}")
@@ -97,6 +95,26 @@ def make_wish(
         )
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
+
+
+def symbol_texts(symbols: str | Sequence[str]) -> tuple[str, ...]:
+    """The symbols that a program names; one text is one symbol.
+
+    Raises:
+        ConfigurationError: there are none, or something else than texts.
+    """
+    return _texts("symbols", symbols, "AAPL")
+
+
+def _texts(what: str, given: object, example: str) -> tuple[str, ...]:
+    found = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else None
+    if found is None or isinstance(given, bytes) or not all(isinstance(text, str) for text in found):
+        told = repr(given if found is None or isinstance(given, bytes) else list(found[:5]))[:100]
+        raise ConfigurationError(f"{what}: a text such as {example!r}, or a list of them, not {told}")
+    if not found:
+        every = ' ("*" is every symbol)' if what == "symbols" else ""
+        raise ConfigurationError(f"{what}: name at least one{every}")
+    return found
 
 
 def resolve(wish: Wish, connected: Connected) -> list[tuple[BoardKey, AssetClass]]:

@@ -15,7 +15,7 @@ import trio
 
 from datafye_trio.client.board import BoardKey
 from datafye_trio.client.buffers import make_buffer
-from datafye_trio.client.options import Wish, parse_symbols
+from datafye_trio.client.options import Wish, parse_symbols, symbol_texts
 from datafye_trio.client.sink import Sink
 from datafye_trio.client.statistics import SubscriptionStatistics
 from datafye_trio.errors import BufferOverflowError, FeedClosedError, FeedError, SubscriptionError
@@ -70,9 +70,11 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
         self._left = self._allowed = self._step
         """How many items may be iterated before the clock is looked at, and how many might be so far."""
         self._turn_began, self._turn_items = trio.current_time(), 0
-        self._closed = False
+        self._begun = self._closed = False
+        self._adding = trio.Lock()
 
     async def __aenter__(self) -> Self:
+        self._begin()
         try:
             self._boards = await self._hub.boards(self._wish)
             self._attach(self._wish.symbols)
@@ -127,23 +129,28 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
     async def add(self, symbols: str | Sequence[str]) -> None:
         """Subscribe to more symbols; those that are there already go on undisturbed.
 
-        Cancelled, they may have been added or not. Refused without `partial`, none of the refused is there.
+        Cancelled, what the server has not answered yet is taken back. Refused without `partial`, none of the refused is
+        there. Several tasks may add; they do so one after the other.
 
         Raises:
             SubscriptionError: the server refuses some of them; the others are subscribed.
             FeedError: the feed, or the subscription, has ended.
         """
+        texts = symbol_texts(symbols)
         self._check_open()
-        before = len(self._sink.refusals)
-        self._sink.entered = False
-        try:
-            self._attach((symbols,) if isinstance(symbols, str) else tuple(symbols))
-            await self._answered()
-        finally:
-            self._sink.entered = True
-        if (refusals := self._sink.refusals[before:]) and not self._wish.partial:
-            del self._sink.refusals[before:]
-            raise _merged(refusals)
+        async with self._adding:
+            before = len(self._sink.refusals)
+            self._sink.entered = False
+            try:
+                self._attach(texts)
+                await self._answered()
+            finally:
+                self._hub.book.take_back(self._sink)
+                self._hub.wake()
+                self._sink.entered = True
+            if (refusals := self._sink.refusals[before:]) and not self._wish.partial:
+                del self._sink.refusals[before:]
+                raise _merged(refusals)
 
     async def remove(self, symbols: str | Sequence[str]) -> None:
         """Unsubscribe symbols, of all its channels. Items of theirs that wait are still delivered.
@@ -151,11 +158,12 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
         Raises:
             FeedError: the feed, or the subscription, has ended.
         """
+        texts = symbol_texts(symbols)
         self._check_open()
-        texts = (symbols,) if isinstance(symbols, str) else tuple(symbols)
         for asset_class in {asset_class for _, asset_class in self._boards}:
             self._hub.book.detach(self._sink, parse_symbols(texts, asset_class)[0])
         self._hub.wake()
+        self._changed()  # a task may wait for an answer about them, and need not any more
         await trio.lowlevel.checkpoint()
 
     @property
@@ -229,17 +237,26 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
         if refusals and not (self._wish.partial and (self._sink.topics or self._sink.stars)):
             raise _merged(refusals)
 
+    def _begin(self) -> None:
+        if self._begun:
+            raise FeedClosedError("a subscription is entered once: ask the feed for another one")
+        self._begun = True
+
     def _check_open(self) -> None:
+        if not self._begun:
+            raise FeedClosedError("the subscription was not entered: write `async with feed.subscribe(...) as sub:`")
         if self._closed:
             raise FeedClosedError("the subscription is closed: its `async with` has ended")
         if (failure := self._sink.failure) is not None:
             self._hub.failure_met |= failure is self._hub.failure
-            raise failure
+            raise failure.with_traceback(None)  # else it grows by each task and each time it is raised
 
     def _attach(self, texts: Sequence[str]) -> None:
         sound, wrong = parse_symbols(texts, self._boards[0][1])
         if wrong:
             what = "no well-formed symbols: 1 to 32 characters of A-Z 0-9 . - _ : /"
+            if any(len(text.replace(",", " ").split()) > 1 for text in wrong):
+                what += '; several are a list: ["AAPL", "MSFT"]'
             self._sink.refusals.append(SubscriptionError(ErrorCode.UNKNOWN_SYMBOL, what, tuple(wrong)))
         if sound and (not wrong or self._wish.partial):
             self._hub.book.attach(self._sink, self._boards, sound)

@@ -35,9 +35,13 @@ def test_channels_by_any_of_their_names_count_once() -> None:
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        ({"channels": []}, "at least one channel"),
-        ({"symbols": ()}, "at least one channel and one symbol"),
-        ({"symbols": ["A", 1]}, "symbols are texts"),
+        ({"channels": []}, "channels: name at least one"),
+        ({"symbols": ()}, "symbols: name at least one"),
+        ({"symbols": ["A", 1]}, r"symbols: a text such as 'AAPL', or a list of them, not \['A', 1\]"),
+        ({"symbols": None}, "not None"),
+        ({"symbols": b"AAPL"}, "not b'AAPL'"),
+        ({"channels": 5}, "channels: a text such as 'quotes'"),
+        ({"frequency": 60}, "frequency: a text such as 'Minute', not 60"),
         ({"channels": "prices"}, "prices"),
         ({"frequency": "fortnight"}, "fortnight"),
         ({"asset_class": "bonds"}, "bonds"),
