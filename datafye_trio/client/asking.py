@@ -39,9 +39,9 @@ class Asking:
         self._numbers = count(1)
 
     @property
-    def unanswered(self) -> bool:
-        """Whether an answer is due."""
-        return bool(self._asks)
+    def unanswered(self) -> int:
+        """The number of the oldest request that was not answered in full; 0 where there is none."""
+        return next(iter(self._asks), 0)
 
     @property
     def settled(self) -> bool:

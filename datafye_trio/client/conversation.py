@@ -42,8 +42,8 @@ class Conversation(Protocol):
         """The seconds between heartbeats that the server has promised; None where it has not."""
 
     @property
-    def unanswered(self) -> bool:
-        """Whether an answer to a request is due."""
+    def unanswered(self) -> int:
+        """Whether an answer to a request is due: the number of the oldest one, or 0."""
 
     @property
     def settled(self) -> bool:

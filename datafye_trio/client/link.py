@@ -62,7 +62,9 @@ class Link:
         self._changed = changed
         self._wake = trio.Event()
         self._news = trio.Event()
-        self._watched: tuple[float | None, bool] = (None, False)
+        self._watched: tuple[float | None, int] = (None, 0)
+        self._oldest = 0
+        """The request whose answer is waited for since `_asked`."""
         self._failure: DisconnectedError | None = None
         self._opened = self._beaten = self._asked = 0.0
         self._again = math.inf
@@ -106,6 +108,7 @@ class Link:
         """Follow one connection; returns why it has ended."""
         self._failure, self._again, self._put_off_wait = None, math.inf, _PUT_OFF_SECONDS
         self._beaten = self._asked = self._opened
+        self._oldest = 0
         self.talk.begin()
         self._wake.set()
         async with trio.open_nursery() as nursery:
@@ -145,6 +148,7 @@ class Link:
                 self._beaten = trio.current_time()
             if self._watched != (watched := (self._interval(), self.talk.unanswered)):
                 self._watched = watched
+                self._wait_for(self.talk.unanswered)
                 self._news.set()
             if self._put_off() or self.talk.has_outgoing:
                 self._wake.set()
@@ -176,19 +180,28 @@ class Link:
                 self._again = math.inf
                 self.talk.try_again()
                 self._changed()
-            unanswered = self.talk.unanswered
             texts = self.talk.outgoing()
             if self.talk.greeted:
                 self._tell_state()  # there may be nothing left to ask
-            if self.talk.unanswered and not unanswered:
-                self._asked = trio.current_time()
+            if self._wait_for(self.talk.unanswered):
                 self._news.set()
-            with trio.move_on_after(_WRITE_SECONDS) as writing:
-                for text in texts:
+            for text in texts:
+                # Each has its time: to come back with 50,000 topics takes 2 MB, and not every line is fast.
+                with trio.move_on_after(_WRITE_SECONDS) as writing:
                     await socket.send(text)
-            if writing.cancelled_caught:
-                raise DisconnectedError(_LOST, f"the server took nothing for {_WRITE_SECONDS:g} s")
+                if writing.cancelled_caught:
+                    raise DisconnectedError(_LOST, f"the server took nothing for {_WRITE_SECONDS:g} s")
             self._put_off()
+
+    def _wait_for(self, oldest: int) -> bool:
+        """Give the oldest request its time, from when it became that one; whether it is another than before.
+
+        A program that never stops adding symbols has requests under way all the time, each of them answered soon.
+        """
+        if (news := oldest != self._oldest) and oldest:
+            self._asked = trio.current_time()
+        self._oldest = oldest
+        return news and bool(oldest)
 
     async def _watch(self, socket: ClientSocket) -> NoReturn:
         while True:

@@ -93,8 +93,8 @@ class Talk:
         return 0 if self.heartbeat is None else self.heartbeat.lag
 
     @property
-    def unanswered(self) -> bool:
-        """Whether an answer to a request is due."""
+    def unanswered(self) -> int:
+        """See `Conversation`."""
         return self._asking.unanswered
 
     @property
