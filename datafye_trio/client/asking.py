@@ -76,7 +76,7 @@ class Asking:
         positions = (message.positions or {}).get(board.key.channel, {})
         for symbol in list(ask.topics) if ask.star else message.symbols:
             if (topic := ask.topics.pop(symbol, None)) is not None:
-                self._joined(ask, topic, message.epoch, positions.get(symbol, 0))
+                self._joined(ask, topic, message.epoch, positions.get(symbol))
         if ask.star:
             self._star_joined(ask, positions)
         self._close(number, ask)
@@ -150,11 +150,13 @@ class Asking:
             self._asks.pop(number, None)
             self._line.dirty = True
 
-    def _joined(self, ask: Ask, topic: Topic, epoch: str, position: int) -> None:
+    def _joined(self, ask: Ask, topic: Topic, epoch: str, position: int | None) -> None:
         ask.board.moving.pop(topic, None)
         ask.board.taken_out.discard(topic.key.symbol)
         if ask.resume is None:
-            topic.started(epoch, position)
+            topic.started(epoch, position or 0)
+            topic.adopt = position is None and not ask.star  # a server that tells no position: the next message does
+            topic.refresh()
         elif epoch == ask.epoch:
             topic.rejoined(ask.resume[topic.key.symbol])
         else:

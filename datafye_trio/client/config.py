@@ -53,8 +53,11 @@ class FeedConfig:
         if self.layout not in ("auto", "single", "per-channel"):
             raise ConfigurationError(f"layout {self.layout!r}: use auto, single or per-channel")
         for name in ("connect_seconds", "answer_seconds", "ping_interval"):
-            if not getattr(self, name) > 0:
-                raise ConfigurationError(f"{name} must be above 0")
+            seconds = getattr(self, name)
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+                raise ConfigurationError(f"{name}: a number of seconds above 0, not {seconds!r}")
+        if not isinstance(self.reconnect, Reconnect):
+            raise ConfigurationError(f"reconnect: a Reconnect(...), not {self.reconnect!r}")
 
     def client_options(self) -> ClientOptions:
         """The part that concerns one connection."""

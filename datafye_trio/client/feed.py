@@ -205,6 +205,7 @@ class _Opening(AbstractAsyncContextManager[Feed[T]]):
             ours = [leaf for leaf in leaves_of(group) if id(leaf) not in own and not isinstance(leaf, trio.Cancelled)]
             if ours:
                 raise ours[0] from None
+        await trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC102 -- tells outside what was taken out of the group
         if error is None and failure is not None and not self._hub.failure_met:
             raise failure.with_traceback(None)
 

@@ -28,6 +28,9 @@ log = get_logger("feed")
 _LOST: Final = 1006
 _WRITE_SECONDS: Final = 5.0
 _HEARTBEATS_MISSED: Final = 2
+_SHORTEST_INTERVAL: Final = 0.1
+_LONGEST_INTERVAL: Final = 300.0
+"""Outside of these, a promise of heartbeats is none: it would end every connection at once, or find no dead one."""
 _UNPROMISED_INTERVAL: Final = 10.0
 """Seconds between heartbeats of a server that sends them without having said how often."""
 _PUT_OFF_SECONDS: Final = 1.0
@@ -237,7 +240,10 @@ class Link:
 
     def _interval(self) -> float | None:
         """Seconds between heartbeats; None where the server sends none."""
-        return self.talk.heartbeat_interval or (_UNPROMISED_INTERVAL if self.talk.heartbeats else None)
+        promised = self.talk.heartbeat_interval
+        if promised is not None and _SHORTEST_INTERVAL <= promised <= _LONGEST_INTERVAL:
+            return promised
+        return _UNPROMISED_INTERVAL if self.talk.heartbeats else None
 
     async def _ping(self, socket: ClientSocket) -> None:
         with trio.move_on_after(self._config.ping_interval) as waiting:

@@ -128,7 +128,8 @@ def test_a_url_that_cannot_be_used_is_refused_at_the_call(url: str) -> None:
 
 
 def test_settings_that_cannot_be_used_are_refused_at_the_call(tmp_path: Path) -> None:
-    for wrong in ({"layout": "double"}, {"connect_seconds": 0}, {"ping_interval": -1}, {"answer_seconds": 0}):
+    for wrong in ({"layout": "double"}, {"connect_seconds": 0}, {"ping_interval": -1}, {"answer_seconds": 0},
+        {"connect_seconds": "1"}, {"ping_interval": None}, {"reconnect": 5}):  # fmt: skip
         with pytest.raises(ConfigurationError):
             FeedConfig(**wrong)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError):
@@ -145,3 +146,12 @@ async def test_the_url_comes_from_the_environment(autojump_clock: MockClock, mon
     monkeypatch.delenv("DATAFYE_WS_URL")
     async with open_feed(config=refusing(1_000)) as feed:
         assert feed.state.url == "ws://localhost:8080/datafye-ws/v1"
+
+
+async def test_a_cancellation_while_it_ends_is_told_outside(autojump_clock: MockClock) -> None:
+    async with memory_server() as server:
+        with trio.CancelScope() as scope:
+            async with open_feed("ws://test", dialing(server)) as feed:
+                await feed.wait_connected()
+                scope.cancel()
+        assert scope.cancelled_caught

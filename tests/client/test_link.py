@@ -330,3 +330,39 @@ async def test_a_server_that_sends_no_heartbeats_is_pinged(autojump_clock: MockC
             await anext(sub)
     assert trio.current_time() == pytest.approx(40)
     nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("interval", [-1, 0, 1e-9, 1e9])
+async def test_a_promise_of_heartbeats_that_makes_no_sense_is_none(
+    autojump_clock: MockClock, nursery: trio.Nursery, interval: float
+) -> None:
+    async def odd(peer: Peer) -> None:
+        await peer.greet(heartbeat=interval)
+        await peer.accept_subscribe()
+        await peer.ended()
+
+    server = ScriptedServer(nursery, odd)
+    with pytest.raises(FeedError, match="no answer to a ping within 20 s"):
+        async with open_feed(URL, config(server, reconnect=Reconnect(attempts=0))) as feed, feed.trades("AAPL") as sub:
+            await anext(sub)
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_server_that_tells_no_position_is_taken_at_its_first_number(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    async def terse(peer: Peer) -> None:
+        await peer.greet()
+        request = await peer.request()
+        await peer.send(type="subscribed", dataset="Program", assetClass="stocks", channels=["trades"],
+            symbols=["AAPL"], epoch="e1", total=1, id=request["id"])  # fmt: skip
+        await peer.trade(500)
+        await peer.trade(501)
+        await peer.ended()
+
+    server = ScriptedServer(nursery, terse)
+    async with open_feed(URL, config(server)) as feed, feed.trades("AAPL") as sub:
+        assert [(await anext(sub)).trade_id for _ in range(2)] == ["500", "501"]  # type: ignore[union-attr]
+        (entry,) = feed.ledger().values()
+        assert (entry.begin, entry.last, entry.received, entry.missing) == (499, 501, 2, 0)
+    nursery.cancel_scope.cancel()
