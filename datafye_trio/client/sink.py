@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from datafye_trio.client.buffers import Buffer
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datafye_trio.client.board import Board
     from datafye_trio.client.topic import Topic
 
-__all__ = ["Sink"]
+__all__ = ["Sink", "merged"]
 
 
 class Sink:
@@ -83,3 +83,15 @@ class Sink:
         if self.failure is None:
             self.failure = failure
         self.changed()
+
+
+def merged(refusals: Sequence[SubscriptionError]) -> FeedError:
+    """One error for all of the first kind; the others stand in its notes."""
+    first = refusals[0]
+    alike = [one for one in refusals if one.code == first.code and one.message == first.message]
+    symbols = tuple(dict.fromkeys(symbol for one in alike for symbol in one.symbols))
+    error = SubscriptionError(first.code, first.message, symbols)
+    for other in refusals:
+        if other not in alike:
+            error.add_note(str(other))
+    return error

@@ -16,9 +16,9 @@ import trio
 from datafye_trio.client.board import BoardKey
 from datafye_trio.client.buffers import make_buffer
 from datafye_trio.client.options import Wish, parse_symbols, symbol_texts
-from datafye_trio.client.sink import Sink
+from datafye_trio.client.sink import Sink, merged
 from datafye_trio.client.statistics import SubscriptionStatistics
-from datafye_trio.errors import BufferOverflowError, FeedClosedError, FeedError, SubscriptionError
+from datafye_trio.errors import BufferOverflowError, FeedClosedError, SubscriptionError
 from datafye_trio.logs import get_logger
 from datafye_trio.model import AssetClass
 from datafye_trio.protocol import ErrorCode
@@ -31,6 +31,8 @@ __all__ = ["Subscription"]
 log = get_logger("feed")
 T = TypeVar("T")
 
+_SHOWN: Final = 5
+"""Symbols in a line of the log."""
 _STEP: Final = 64
 """Items after which the clock is looked at."""
 _TURN_SECONDS: Final = 0.005
@@ -150,7 +152,7 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
                 self._sink.entered = True
             if (refusals := self._sink.refusals[before:]) and not self._wish.partial:
                 del self._sink.refusals[before:]
-                raise _merged(refusals)
+                raise merged(refusals)
 
     async def remove(self, symbols: str | Sequence[str]) -> None:
         """Unsubscribe symbols, of all its channels. Items of theirs that wait are still delivered.
@@ -235,7 +237,7 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
     def _check_accepted(self) -> None:
         refusals = self._sink.refusals
         if refusals and not (self._wish.partial and (self._sink.topics or self._sink.stars)):
-            raise _merged(refusals)
+            raise merged(refusals)
 
     def _begin(self) -> None:
         if self._begun:
@@ -274,7 +276,12 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
     def _full(self, sink: Sink) -> None:
         if self._wish.policy == "wait":
             if not sink.pauses:
-                log.warning("a subscription lags: what comes is left for later", waiting=len(self._buffer))
+                log.warning(
+                    "a subscription lags: what comes is left for later",
+                    channels=", ".join(self._wish.channels),
+                    symbols=", ".join(self._wish.symbols[:_SHOWN]),
+                    waiting=len(self._buffer),
+                )
             self._hub.book.pause(sink)
         else:
             self._hub.book.detach(sink)
@@ -285,15 +292,3 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
                 )
             )
         self._hub.wake()
-
-
-def _merged(refusals: Sequence[SubscriptionError]) -> FeedError:
-    """One error for all of the first kind; the others stand in its notes."""
-    first = refusals[0]
-    alike = [one for one in refusals if one.code == first.code and one.message == first.message]
-    symbols = tuple(dict.fromkeys(symbol for one in alike for symbol in one.symbols))
-    error = SubscriptionError(first.code, first.message, symbols)
-    for other in refusals:
-        if other not in alike:
-            error.add_note(str(other))
-    return error

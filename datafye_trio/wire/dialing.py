@@ -158,9 +158,10 @@ async def _secure(stream: trio.abc.Stream, tls: ssl.SSLContext, target: Target) 
     else:
         return secured
     why = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "the connection was lost"
-    plain = why == "WRONG_VERSION_NUMBER"
-    text = f"no TLS with {target.netloc}: {why.replace('_', ' ').lower()}{' (does it speak ws://?)' if plain else ''}"
-    raise ConnectError(text, kind="tls", retryable=not plain and not isinstance(cause, ssl.SSLCertVerificationError))
+    plain, untrusted = why == "WRONG_VERSION_NUMBER", isinstance(cause, ssl.SSLCertVerificationError)
+    hint = " (does it speak ws://?)" if plain else " (name its authority with ca, or --ca)" if untrusted else ""
+    text = f"no TLS with {target.netloc}: {why.replace('_', ' ').lower()}{hint}"
+    raise ConnectError(text, kind="tls", retryable=not (plain or untrusted))
 
 
 def _first(error: OSError) -> OSError:

@@ -223,7 +223,7 @@ async def test_a_full_disk_ends_it(autojump_clock: MockClock, capsys: pytest.Cap
     [
         (("--buffer", "0"), "buffer capacity: a whole number of at least 1, not 0"),
         (("--channels", "news"), "unknown channel 'news': use one of quotes, trades, aggregates, sma, ema"),
-        (("--symbols", ","), 'name at least one channel and one symbol ("*" is every symbol)'),
+        (("--symbols", ","), 'symbols: name at least one ("*" is every symbol)'),
         (("ws://localhost/datafye-ws/v1/stocks/history",),
          "'ws://localhost/datafye-ws/v1/stocks/history' is a path of stored data: name one of live data, or none"),
     ],

@@ -286,7 +286,8 @@ async def test_tls_with_an_authority_of_ones_own(secure: ServerConfig, tmp_path:
             async with open_client(server.url, ClientOptions(ca=tmp_path / "ca.pem")) as socket:
                 assert json.loads(await socket.receive())["type"] == "connected"
             why = str(await refused(server.url))
-            assert why == f"no TLS with localhost:{server.port}: unable to get local issuer certificate"
+            untrusted = "unable to get local issuer certificate (name its authority with ca, or --ca)"
+            assert why == f"no TLS with localhost:{server.port}: {untrusted}"
             why = str(await refused(f"wss://127.0.0.1:{server.port}", ca=tmp_path / "ca.pem"))
             assert "127.0.0.1" in why.split(": ", 1)[1]
             why = str(await refused(f"ws://localhost:{server.port}"))
