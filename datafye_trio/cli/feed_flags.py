@@ -1,4 +1,4 @@
-"""The flags that `tail` and `watch` share, and what they ask of a feed.
+"""The flags that `tail`, `watch` and `record` share, and what they ask of a feed.
 
 Without postponed annotations: cyclopts would look the names of inherited ones up in the modules of the subclasses.
 """
@@ -15,12 +15,41 @@ from datafye_trio.client.options import make_wish
 from datafye_trio.client.urls import endpoint_of
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.model import Channel, Frequency
+from datafye_trio.protocol import Endpoint
 
-__all__ = ["FeedFlags", "Wanted", "config_of", "split", "wanted_of"]
+__all__ = [
+    "Authorities",
+    "Channels",
+    "Dataset",
+    "FeedFlags",
+    "Seconds",
+    "Symbols",
+    "Wanted",
+    "check_seconds",
+    "config_of",
+    "list_flag",
+    "live_endpoint",
+    "split",
+    "wanted_of",
+]
 
 
-def _list(text: str) -> Parameter:
+def list_flag(text: str) -> Parameter:
+    """A flag of several values: shown without its default, and without a negative."""
     return Parameter(help=text, negative="", show_default=False)
+
+
+Channels = Annotated[
+    tuple[str, ...],
+    list_flag(
+        "Channels, comma-separated: quotes, trades, aggregates, sma, ema. By default what the path is for, "
+        "else quotes and trades."
+    ),
+]
+Symbols = Annotated[tuple[str, ...], list_flag("Symbols, comma-separated; * (default) is every symbol of the dataset.")]
+Dataset = Annotated[str | None, Parameter(help="Dataset; by default the server's first.")]
+Seconds = Annotated[float | None, Parameter(help="End after this time.")]
+Authorities = Annotated[Path | None, Parameter(help="PEM file with the authorities to trust, for wss://.")]
 
 
 @Parameter(name="*")
@@ -28,28 +57,20 @@ def _list(text: str) -> Parameter:
 class FeedFlags:
     """What to follow, and for how long."""
 
-    channels: Annotated[
-        tuple[str, ...],
-        _list(
-            "Channels, comma-separated: quotes, trades, aggregates, sma, ema. By default what the path is for, "
-            "else quotes and trades."
-        ),
-    ] = ()
-    symbols: Annotated[
-        tuple[str, ...], _list("Symbols, comma-separated; * (default) is every symbol of the dataset.")
-    ] = ("*",)
-    dataset: Annotated[str | None, Parameter(help="Dataset; by default the server's first.")] = None
+    channels: Channels = ()
+    symbols: Symbols = ("*",)
+    dataset: Dataset = None
     frequency: Annotated[
         str | None, Parameter(help="Of bars and indicators: Second, Minute (default), Hour or Day.")
     ] = None
     running: Annotated[bool, Parameter(help="Bars that are still forming, too.", negative="", show_default=False)] = (
         False
     )
-    seconds: Annotated[float | None, Parameter(help="End after this time.")] = None
+    seconds: Seconds = None
     reconnect: Annotated[
         bool, Parameter(help="Wait for a server that is not there, and come back when the connection is lost.")
     ] = True
-    ca: Annotated[Path | None, Parameter(help="PEM file with the authorities to trust, for wss://.")] = None
+    ca: Authorities = None
 
 
 @attrs.frozen
@@ -69,11 +90,8 @@ def wanted_of(url: str, flags: FeedFlags, options: SubscribeOptions | None = Non
     Raises:
         ConfigurationError: the URL or a flag cannot be used.
     """
-    if flags.seconds is not None and not 0 < flags.seconds < math.inf:
-        raise ConfigurationError("--seconds must be a number above 0")
-    endpoint = endpoint_of(url)
-    if endpoint.history:
-        raise ConfigurationError(f"{url!r} is a path of stored data: name one of live data, or none")
+    check_seconds(flags.seconds)
+    endpoint = live_endpoint(url)
     channels = split(flags.channels) or ((Channel.QUOTES, Channel.TRADES) if endpoint.channel is None else ())
     channels = channels or (str(endpoint.channel),)
     # What is refused of several symbols is said, and the others flow: who looks at a market wants the rest of it.
@@ -85,9 +103,31 @@ def wanted_of(url: str, flags: FeedFlags, options: SubscribeOptions | None = Non
     return wanted
 
 
-def config_of(flags: FeedFlags) -> FeedConfig:
+def check_seconds(seconds: float | None) -> None:
+    """Refuse a time that cannot be waited for.
+
+    Raises:
+        ConfigurationError: it is no finite number above 0.
+    """
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise ConfigurationError("--seconds must be a number above 0")
+
+
+def live_endpoint(url: str) -> Endpoint:
+    """What a URL of live data names.
+
+    Raises:
+        ConfigurationError: it cannot be used, or is one of stored data.
+    """
+    endpoint = endpoint_of(url)
+    if endpoint.history:
+        raise ConfigurationError(f"{url!r} is a path of stored data: name one of live data, or none")
+    return endpoint
+
+
+def config_of(ca: Path | None, *, reconnect: bool) -> FeedConfig:
     """How to connect."""
-    return FeedConfig(ca=flags.ca, reconnect=Reconnect() if flags.reconnect else Reconnect(attempts=0))
+    return FeedConfig(ca=ca, reconnect=Reconnect() if reconnect else Reconnect(attempts=0))
 
 
 def split(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,16 +15,26 @@ import attrs
 import trio
 from cyclopts import Parameter
 
-from datafye_trio.cli.feed_flags import split
+from datafye_trio.cli.feed_flags import (
+    Authorities,
+    Channels,
+    Dataset,
+    Seconds,
+    Symbols,
+    check_seconds,
+    config_of,
+    list_flag,
+    live_endpoint,
+    split,
+)
 from datafye_trio.cli.progress import show_progress, summary
 from datafye_trio.cli.recorder import Recorder, RecorderConfig
 from datafye_trio.cli.signals import obey, terminal_of
 from datafye_trio.cli.tally import Tally
 from datafye_trio.cli.telling import warnings_to
 from datafye_trio.cli.text import one_line, say
-from datafye_trio.client import FeedConfig, Reconnect, SubscribeOptions, open_feed
+from datafye_trio.client import SubscribeOptions, open_feed
 from datafye_trio.client.options import Wish, make_wish
-from datafye_trio.client.urls import endpoint_of
 from datafye_trio.errors import ConfigurationError, RecordingError, leaves_of
 from datafye_trio.model import Channel, Frequency
 from datafye_trio.protocol import parse_channel, parse_frequency
@@ -53,33 +63,21 @@ hold any more is a gap: it is shown, and stays visible as a hole in seq.
 """
 
 
-def _list(text: str) -> Parameter:
-    return Parameter(help=text, negative="", show_default=False)
-
-
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class RecordFlags:
     """The flags of `record`."""
 
-    channels: Annotated[
-        tuple[str, ...],
-        _list(
-            "Channels, comma-separated: quotes, trades, aggregates, sma, ema. By default what the path is for, "
-            "else quotes and trades."
-        ),
-    ] = ()
+    channels: Channels = ()
     frequency: Annotated[
         tuple[str, ...],
-        _list("Frequencies of bars and indicators, comma-separated: Second, Minute (default), Hour, Day."),
+        list_flag("Frequencies of bars and indicators, comma-separated: Second, Minute (default), Hour, Day."),
     ] = ()
-    symbols: Annotated[
-        tuple[str, ...], _list("Symbols, comma-separated; * (default) is every symbol of the dataset.")
-    ] = ("*",)
-    dataset: Annotated[str | None, Parameter(help="Dataset; by default the server's first.")] = None
-    seconds: Annotated[float | None, Parameter(help="End after this time.")] = None
+    symbols: Symbols = ("*",)
+    dataset: Dataset = None
+    seconds: Seconds = None
     reconnect: Annotated[bool, Parameter(help="Come back when the connection is lost.")] = True
-    ca: Annotated[Path | None, Parameter(help="PEM file with the authorities to trust, for wss://.")] = None
+    ca: Authorities = None
 
 
 def record(url: str, folder: Path, flags: RecordFlags) -> int:
@@ -88,11 +86,10 @@ def record(url: str, folder: Path, flags: RecordFlags) -> int:
     Raises:
         ConfigurationError: the URL, the folder or a flag cannot be used, or pyarrow is missing.
     """
-    if flags.seconds is not None and not 0 < flags.seconds < math.inf:
-        raise ConfigurationError("--seconds must be a number above 0")
-    reconnect = Reconnect() if flags.reconnect else Reconnect(attempts=0)
+    check_seconds(flags.seconds)
+    feed_config = config_of(flags.ca, reconnect=flags.reconnect)
     config = RecorderConfig(
-        opening=open_feed(url, FeedConfig(ca=flags.ca, reconnect=reconnect)),  # refuses a wrong URL before all else
+        opening=open_feed(url, feed_config),  # refuses a wrong URL before all else
         wishes=wishes_of(url, flags),
         open_sink=partial(RecordingWriter, folder),
         wall_clock=time.time_ns,
@@ -140,9 +137,7 @@ def wishes_of(url: str, flags: RecordFlags) -> tuple[Wish, ...]:
         frequencies = [parse_frequency(name) for name in split(flags.frequency)]
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
-    endpoint = endpoint_of(url)
-    if endpoint.history:
-        raise ConfigurationError(f"{url!r} is a path of stored data: name one of live data, or none")
+    endpoint = live_endpoint(url)
     if not channels:
         channels = [Channel.QUOTES, Channel.TRADES] if endpoint.channel is None else [endpoint.channel]
     symbols = split(flags.symbols)

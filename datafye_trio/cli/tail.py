@@ -86,6 +86,6 @@ async def run_lines(url: str, flags: FeedFlags, wanted: Wanted, *, quiet: bool =
         if not quiet:
             say(text)
 
-    opening = open_raw_feed(url, config_of(flags))
+    opening = open_raw_feed(url, config_of(flags.ca, reconnect=flags.reconnect))
     view = LinesView(DescriptorOutput(sys.stdout.fileno()), lambda text: tell(one_line(f"{url}: {text}", 600)))
     return await Follower(opening, wanted, view, tell).run(flags.seconds, None)

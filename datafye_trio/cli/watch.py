@@ -33,5 +33,5 @@ async def run(url: str, flags: WatchFlags) -> int:
     terminal = terminal_of(sys.stdout)
     if flags.json or terminal is None:
         return await run_lines(url, flags, wanted)
-    opening = open_feed(url, config_of(flags))
+    opening = open_feed(url, config_of(flags.ca, reconnect=flags.reconnect))
     return await Follower(opening, wanted, TableView(url, Screen()), say).run(flags.seconds, terminal)

@@ -44,7 +44,9 @@ class Tail:
         given = TailFlags(**flags)
         self._seconds = given.seconds
         self._wanted = wanted_of(URL, given, {"policy": given.policy, "buffer": given.buffer})
-        self._config = FeedConfig(open_stream=self._dial, reconnect=config_of(given).reconnect)
+        self._config = FeedConfig(
+            open_stream=self._dial, reconnect=config_of(given.ca, reconnect=given.reconnect).reconnect
+        )
 
     async def run(self) -> None:
         view = LinesView(self.output, self.said.append)
