@@ -92,7 +92,12 @@ def _app() -> App:
         help_flags=["--help", "-h"],
         version_flags=["--version"],
     )
+    _add_live(app)
+    _add_recordings(app)
+    return app
 
+
+def _add_live(app: App) -> None:
     @app.command(name="serve", help_epilogue=_SERVE_EXAMPLES)
     def run_serve(flags: ServeFlags = ServeFlags()) -> int:  # noqa: B008 -- frozen
         """Serve market data: made up (default), replayed, relayed; or several datasets by --descriptor or --config."""
@@ -116,6 +121,8 @@ def _app() -> App:
         """Print market data live as JSON lines, whatever happens to the connection: events, and gaps where any are."""
         return tail(url, flags)
 
+
+def _add_recordings(app: App) -> None:
     @app.command(name="record", help_epilogue=RECORD_EXAMPLES)
     def run_record(
         url: Annotated[str, Parameter(help="Base URL, or a path below it.")],
@@ -142,8 +149,6 @@ def _app() -> App:
     ) -> int:
         """Show what a recording holds: rows, span, symbols, gaps; and files that are broken."""
         return inspect(folder, flags)
-
-    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

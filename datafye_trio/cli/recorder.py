@@ -125,10 +125,10 @@ class Recorder:
         try:
             self._join(tap, connected)
             while True:
-                more = True
-                while more:
-                    more = self._take(tap)
-                    await trio.lowlevel.checkpoint()
+                more = self._take(tap)
+                await trio.lowlevel.checkpoint()
+                if more:
+                    continue
                 self._check_refusals(tap)
                 if tap.failure is not None:
                     raise tap.failure
