@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from datafye_trio.client.decoding import Payload
 from datafye_trio.errors import DisconnectedError
-from datafye_trio.protocol import NS_PER_UNIT, CloseCode, Connected, TimestampUnit
+from datafye_trio.protocol import NS_PER_UNIT, CloseCode, Connected, Heartbeat, TimestampUnit
 
-__all__ = ["Conversation", "NotGreeted", "unit_of"]
+__all__ = ["Conversation", "NotGreeted", "Presence", "unit_of"]
+
+_PONGS: Final = 8
+"""Answers that wait to be sent: the newest ones. Each answers all heartbeats before it, so that a server that sends ten
+thousand at once costs neither memory nor a flood of answers."""
 
 
 class NotGreeted(DisconnectedError):
@@ -69,6 +75,49 @@ class Conversation(Protocol):
         Raises:
             DisconnectedError: no sense can be made of it.
         """
+
+
+class Presence:
+    """What a server of version 1 of the protocol says about itself on a connection, and its heartbeats: a part of a
+    `Conversation`.
+
+    Attributes:
+        connected: what the server said about itself on this connection; None before.
+        heartbeat: the last one of this connection.
+        heartbeats: how many there were on this connection.
+    """
+
+    def __init__(self) -> None:
+        self.connected: Connected | None = None
+        self.heartbeat: Heartbeat | None = None
+        self.heartbeats = 0
+        self._pongs: deque[int] = deque(maxlen=_PONGS)
+
+    @property
+    def greeted(self) -> bool:
+        """See `Conversation`."""
+        return self.connected is not None
+
+    @property
+    def heartbeat_interval(self) -> float | None:
+        """See `Conversation`."""
+        return None if self.connected is None else self.connected.heartbeat_interval
+
+    def _forget(self) -> None:
+        self.connected = self.heartbeat = None
+        self.heartbeats = 0
+        self._pongs.clear()
+
+    def _beat(self, heartbeat: Heartbeat) -> None:
+        self.heartbeat = heartbeat
+        self.heartbeats += 1
+        self._pongs.append(heartbeat.timestamp)
+
+    def _answers(self) -> list[str]:
+        """The answers to heartbeats; they are taken."""
+        texts = [json.dumps({"action": "pong", "timestamp": stamp}) for stamp in self._pongs]
+        self._pongs.clear()
+        return texts
 
 
 def unit_of(connected: Connected) -> TimestampUnit:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import attrs
 
-from datafye_trio.client.conversation import unit_of
+from datafye_trio.client.conversation import Presence, unit_of
 from datafye_trio.client.decoding import Intake, Payload
 from datafye_trio.client.history_query import HistoryQuery
 from datafye_trio.errors import DisconnectedError, FeedError, RequestError, SubscriptionError
@@ -45,7 +45,7 @@ _STREAM: Final = 1
 """The name of the stream: a connection has one."""
 
 
-class HistoryTalk:
+class HistoryTalk(Presence):
     """See the module; a `Conversation`.
 
     Attributes:
@@ -58,16 +58,14 @@ class HistoryTalk:
     """
 
     def __init__(self, intake: Intake, query: HistoryQuery) -> None:
+        super().__init__()
         self.query = query
         self.items: deque[Any] = deque()
         self.begun = self.complete = False
         self.failure: FeedError | None = None
         self.received = self.repeated = 0
-        self.connected: Connected | None = None
-        self.heartbeats = 0
         self.put_off = False
         self._intake = intake
-        self._pongs: list[int] = []
         self._last: Any = None
         self._asked = False
         self._skip = 0
@@ -99,25 +97,13 @@ class HistoryTalk:
 
     def begin(self) -> None:
         """See `Conversation`."""
-        self.connected = None
-        self.heartbeats = 0
-        self._pongs.clear()
+        self._forget()
         self._intake.begin("ns")
 
     def cut(self) -> None:
         """See `Conversation`."""
         self.connected = None
         self.put_off = self._asked = False
-
-    @property
-    def greeted(self) -> bool:
-        """See `Conversation`."""
-        return self.connected is not None
-
-    @property
-    def heartbeat_interval(self) -> float | None:
-        """See `Conversation`."""
-        return None if self.connected is None else self.connected.heartbeat_interval
 
     @property
     def unanswered(self) -> bool:
@@ -140,8 +126,7 @@ class HistoryTalk:
 
     def outgoing(self) -> list[str]:
         """See `Conversation`."""
-        texts = [json.dumps({"action": "pong", "timestamp": stamp}) for stamp in self._pongs]
-        self._pongs.clear()
+        texts = self._answers()
         if self._may_ask:
             texts.append(self._start())
         elif self._may_grant:
@@ -217,8 +202,7 @@ class HistoryTalk:
     def _message(self, message: Message) -> None:
         match message:
             case Heartbeat():
-                self.heartbeats += 1
-                self._pongs.append(message.timestamp)
+                self._beat(message)
             case Connected():
                 self._greeted(message)
             case StreamStart():

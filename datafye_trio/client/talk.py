@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,7 +9,7 @@ import attrs
 
 from datafye_trio.client.asking import Asking
 from datafye_trio.client.book import Book
-from datafye_trio.client.conversation import unit_of
+from datafye_trio.client.conversation import Presence, unit_of
 from datafye_trio.client.decoding import Payload
 from datafye_trio.client.line import Line
 from datafye_trio.errors import DisconnectedError, RequestError
@@ -36,39 +34,27 @@ log = get_logger("feed")
 _LEAST_REQUEST: Final = 4_096
 """Bytes of a request that every server takes, whatever it says: a symbol and its position have room many times."""
 
-_PONGS: Final = 8
-"""Answers that wait to be sent: the newest ones. Each answers all heartbeats before it, so that a server that sends ten
-thousand at once costs neither memory nor a flood of answers."""
 
-
-class Talk:
+class Talk(Presence):
     """See the module. One for all connections of a link: `begin` and `cut` stand at the ends of each of them.
 
     Attributes:
         book: what is wanted, and what was received.
         line: the part of it that this connection carries.
-        connected: what the server said about itself on this connection; None before.
-        heartbeat: the last one of this connection.
-        heartbeats: how many there were on this connection.
         unreadable: messages that could not be understood, of all connections.
     """
 
     def __init__(self, book: Book, line: Line) -> None:
+        super().__init__()
         self.book = book
         self.line = line
-        self.connected: Connected | None = None
-        self.heartbeat: Heartbeat | None = None
-        self.heartbeats = 0
         self.unreadable = 0
         self._asking = Asking(book, line)
         self._intake = line.intake
-        self._pongs: deque[int] = deque(maxlen=_PONGS)
 
     def begin(self) -> None:
         """A connection has begun."""
-        self.connected = self.heartbeat = None
-        self.heartbeats = 0
-        self._pongs.clear()
+        self._forget()
         self._intake.begin("ns")
 
     def cut(self) -> None:
@@ -76,16 +62,6 @@ class Talk:
         self.connected = None
         self._asking.cut()
         self.line.cut()
-
-    @property
-    def greeted(self) -> bool:
-        """See `Conversation`."""
-        return self.connected is not None
-
-    @property
-    def heartbeat_interval(self) -> float | None:
-        """The seconds between heartbeats that the server has promised; None where it has not."""
-        return None if self.connected is None else self.connected.heartbeat_interval
 
     @property
     def lag(self) -> int:
@@ -118,8 +94,7 @@ class Talk:
 
     def outgoing(self) -> list[str]:
         """What is to be sent now, answers to heartbeats first."""
-        texts = [json.dumps({"action": "pong", "timestamp": stamp}) for stamp in self._pongs]
-        self._pongs.clear()
+        texts = self._answers()
         if self.connected is not None and not self.put_off:
             texts += self._asking.requests()
         return texts
@@ -168,9 +143,7 @@ class Talk:
     def _message(self, message: Message) -> None:
         match message:
             case Heartbeat():
-                self.heartbeat = message
-                self.heartbeats += 1
-                self._pongs.append(message.timestamp)
+                self._beat(message)
             case Connected():
                 self._greeted(message)
             case Subscribed():

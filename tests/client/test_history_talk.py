@@ -129,6 +129,13 @@ def test_a_unit_that_nobody_knows() -> None:
         take(talk, GREETING | {"timestampUnit": "fortnights"})
 
 
+def test_a_flood_of_heartbeats_is_answered_by_its_newest() -> None:
+    talk = opened()
+    take(talk, *({"type": "heartbeat", "timestamp": stamp, "lag": 0, "sent": 0} for stamp in range(1_000)))
+    assert [pong["timestamp"] for pong in sent(talk)] == list(range(992, 1_000))
+    assert talk.heartbeats == 1_000
+
+
 def test_heartbeats_are_answered_first() -> None:
     talk = HistoryTalk(TypedIntake(), QUERY)
     talk.begin()
