@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from datafye_trio import FeedConfig, open_feed
 
-CALM = 1_000.0
+CALM = 300.0
 """Seconds between heartbeats: none comes in these tests."""
 
 
