@@ -38,7 +38,7 @@ _STEP: Final = 64
 _TURN_SECONDS: Final = 0.005
 _TURN_ITEMS: Final = 1_024
 """How long a program may go on with what waits before others get their turn: one network read holds 350 messages, and
-with a checkpoint (15 µs) at every 64th of them, the buffer would grow although the program is the faster side."""
+with a checkpoint at every 64th of them, the buffer would grow although the program is the faster side."""
 _BATCH: Final = 1_024
 
 
