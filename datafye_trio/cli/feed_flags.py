@@ -75,7 +75,7 @@ class FeedFlags:
 
 @attrs.frozen
 class Wanted:
-    """The arguments of `Feed.subscribe`, checked."""
+    """The arguments of `WireFeed.subscribe`, checked."""
 
     channels: tuple[str, ...]
     symbols: tuple[str, ...]

@@ -20,7 +20,7 @@ from datafye_trio.cli.signals import obey
 from datafye_trio.cli.telling import GapTeller, StateTeller, warnings_to
 from datafye_trio.cli.text import one_line, say
 from datafye_trio.cli.views import View
-from datafye_trio.client import Feed, FeedState, Subscription
+from datafye_trio.client import WireFeed, FeedState, Subscription
 from datafye_trio.errors import ConfigurationError, FeedError
 from datafye_trio.model import Gap
 
@@ -38,7 +38,7 @@ class Follower(Generic[T]):
 
     def __init__(
         self,
-        opening: AbstractAsyncContextManager[Feed[T]],
+        opening: AbstractAsyncContextManager[WireFeed[T]],
         wanted: Wanted,
         view: View[T],
         tell: Callable[[str], object],
@@ -81,7 +81,7 @@ class Follower(Generic[T]):
         except (FeedError, ConfigurationError) as error:
             self._failure = str(error)
 
-    async def _hand_over(self, feed: Feed[T]) -> None:
+    async def _hand_over(self, feed: WireFeed[T]) -> None:
         wanted = self._wanted
         async with feed.subscribe(
             wanted.channels, wanted.symbols, frequency=wanted.frequency, running=wanted.running, **wanted.options
@@ -105,7 +105,7 @@ class Follower(Generic[T]):
             self._failure = str(new[-1])
             self._following.cancel()
 
-    async def _tell_states(self, feed: Feed[T]) -> None:
+    async def _tell_states(self, feed: WireFeed[T]) -> None:
         states = StateTeller()
         async for change in feed.states():
             if (words := states.words(change)) is not None:

@@ -17,7 +17,7 @@ import trio
 from datafye_trio.cli.tally import Tally
 from datafye_trio.cli.telling import StateTeller
 from datafye_trio.cli.text import one_line
-from datafye_trio.client import Feed, FeedState
+from datafye_trio.client import WireFeed, FeedState
 from datafye_trio.client.board import BoardKey
 from datafye_trio.client.options import Wish, parse_symbols, resolve, resolve_plain
 from datafye_trio.client.tap import Placed, Tap
@@ -58,7 +58,7 @@ class RecorderConfig:
         wall_clock: nanoseconds since 1970 UTC.
     """
 
-    opening: AbstractAsyncContextManager[Feed[Any]]
+    opening: AbstractAsyncContextManager[WireFeed[Any]]
     wishes: Sequence[Wish]
     open_sink: Callable[[str, AssetClass], Sink]
     wall_clock: Callable[[], int]
@@ -114,7 +114,7 @@ class Recorder:
         except FeedError as error:
             self.failure = self.failure or str(error)
 
-    async def _take_from(self, feed: Feed[Any]) -> None:
+    async def _take_from(self, feed: WireFeed[Any]) -> None:
         """Take all that comes, until the feed ends; cancelled, what has come is still taken.
 
         Raises:
@@ -193,7 +193,7 @@ class Recorder:
         self._tally.rows += 1
         self._tally.symbols.add(topic.symbol)
 
-    async def _follow_states(self, feed: Feed[Any]) -> None:
+    async def _follow_states(self, feed: WireFeed[Any]) -> None:
         states = StateTeller()
         async for change in feed.states():
             if change.state is FeedState.DISCONNECTED and self.sink is None:

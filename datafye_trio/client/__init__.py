@@ -2,7 +2,7 @@
 
 from datafye_trio.client.backoff import Reconnect
 from datafye_trio.client.config import FeedConfig, Layout
-from datafye_trio.client.feed import Feed, RawItem, open_feed, open_raw_feed
+from datafye_trio.client.feed import WireFeed, RawItem, open_feed, open_raw_feed
 from datafye_trio.client.history import HistoryOptions, HistoryStream, Moment
 from datafye_trio.client.ledger import LedgerEntry
 from datafye_trio.client.options import SubscribeOptions
@@ -13,7 +13,7 @@ from datafye_trio.client.subscription import Subscription
 from datafye_trio.client.urls import default_url, deployment_url
 
 __all__ = [
-    "open_feed", "open_raw_feed", "Feed", "FeedConfig", "Layout", "Reconnect", "RawItem",
+    "open_feed", "open_raw_feed", "WireFeed", "FeedConfig", "Layout", "Reconnect", "RawItem",
     "Subscription", "SubscribeOptions", "SubscriptionStatistics", "SubscriptionSince",
     "HistoryStream", "HistoryOptions", "Moment",
     "FeedState", "StateChange", "StateWatch", "LedgerEntry",

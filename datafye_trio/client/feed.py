@@ -25,14 +25,14 @@ from datafye_trio.model import FeedItem, Frequency, Gap, Live, TopicKey
 from datafye_trio.protocol import Connected
 from datafye_trio.wire.client import open_client
 
-__all__ = ["Feed", "RawItem", "open_feed", "open_raw_feed"]
+__all__ = ["WireFeed", "RawItem", "open_feed", "open_raw_feed"]
 
 T = TypeVar("T")
 RawItem: TypeAlias = dict[str, Any] | Gap | Live
 """What a raw feed yields: messages as the server wrote them, with gaps and marks between."""
 
 
-class Feed(Generic[T]):
+class WireFeed(Generic[T]):
     """A feed that runs; made by `open_feed`, which also ends it. Its subscriptions share its connections."""
 
     def __init__(self, hub: Hub) -> None:
@@ -164,7 +164,7 @@ class Feed(Generic[T]):
         return self._hub.wiring.lag
 
 
-class _Opening(AbstractAsyncContextManager[Feed[T]]):
+class _Opening(AbstractAsyncContextManager[WireFeed[T]]):
     """Opens a feed, and ends it. A class, for the reasons that `open_server` gives."""
 
     def __init__(self, url: str | None, config: FeedConfig | None, intake: Intake) -> None:
@@ -180,7 +180,7 @@ class _Opening(AbstractAsyncContextManager[Feed[T]]):
         self._hub: Hub | None = None
         self._nursery: trio.Nursery | None = None
 
-    async def __aenter__(self) -> Feed[T]:
+    async def __aenter__(self) -> WireFeed[T]:
         if self._nursery is not None:
             raise FeedClosedError("a feed is opened once: call open_feed again for another one")
         self._hub = Hub(self._url, self._config, self._intake)
@@ -188,7 +188,7 @@ class _Opening(AbstractAsyncContextManager[Feed[T]]):
         self._nursery = await self._manager.__aenter__()
         self._hub.nursery = self._nursery
         self._nursery.start_soon(self._hub.run)
-        return Feed(self._hub)
+        return WireFeed(self._hub)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -46,7 +46,7 @@ _STORED: Final = (Channel.TRADES, Channel.QUOTES, Channel.AGGREGATES)
 
 
 class HistoryOptions(TypedDict, total=False):
-    """The keyword arguments of `Feed.history`, beside the range.
+    """The keyword arguments of `WireFeed.history`, beside the range.
 
     - `channel`: `trades` or `quotes`; by default bars.
     - `frequency`: of bars: `Second`, `Minute` (default), `Hour` or `Day`.

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from datafye_trio.client.board import BoardKey
 from datafye_trio.client.book import ALL
-from datafye_trio.client.feed import Feed
+from datafye_trio.client.feed import WireFeed
 from datafye_trio.client.sink import Sink
 from datafye_trio.client.topic import Topic
 from datafye_trio.errors import FeedError, SubscriptionError
@@ -80,7 +80,7 @@ class Tap:
     """
 
     def __init__(
-        self, feed: Feed[Any], on_news: Callable[[], None], capacity: int = _CAPACITY, *, snapshots: bool = True
+        self, feed: WireFeed[Any], on_news: Callable[[], None], capacity: int = _CAPACITY, *, snapshots: bool = True
     ) -> None:
         self._hub = feed._hub
         self._buffer = _Places(on_news, capacity)

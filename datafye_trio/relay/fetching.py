@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import trio
 
-from datafye_trio.client.feed import Feed
+from datafye_trio.client.feed import WireFeed
 from datafye_trio.client.tap import Placed, Tap
 from datafye_trio.model import Event, Gap, TopicKey
 from datafye_trio.sources.positions import Positions
@@ -26,7 +26,7 @@ _PIECE: Final = 1_024
 class Fetching:
     """See the module."""
 
-    def __init__(self, feed: Feed[Any]) -> None:
+    def __init__(self, feed: WireFeed[Any]) -> None:
         self._feed = feed
         self._lock = trio.Lock()
         self._pool: dict[TopicKey, int] = {}

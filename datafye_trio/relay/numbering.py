@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from datafye_trio.client.board import BoardKey
-from datafye_trio.client.feed import Feed
+from datafye_trio.client.feed import WireFeed
 from datafye_trio.client.tap import Placed, Tap
 from datafye_trio.model import AssetClass, Gap, TopicKey
 
@@ -25,7 +25,7 @@ __all__ = ["NumberingTap"]
 class NumberingTap(Tap):
     """See the module; `epoch` is the one that the next item is of. The first one names all that follow."""
 
-    def __init__(self, feed: Feed[Any], on_news: Callable[[], None], epoch: str) -> None:
+    def __init__(self, feed: WireFeed[Any], on_news: Callable[[], None], epoch: str) -> None:
         # No snapshots: among what has no number, nothing would tell them from events.
         super().__init__(feed, on_news, snapshots=False)
         self.epoch = epoch

@@ -20,7 +20,7 @@ import attrs
 import trio
 
 from datafye_trio.client.book import ALL
-from datafye_trio.client.feed import Feed
+from datafye_trio.client.feed import WireFeed
 from datafye_trio.client.states import FeedState
 from datafye_trio.client.tap import Tap
 from datafye_trio.errors import ConfigurationError, RequestError, SourceError, SubscriptionError
@@ -71,7 +71,7 @@ class Relay:
         config: see there.
     """
 
-    def __init__(self, feed: Feed[Any], offer: DatasetOffer, config: RelayConfig | None = None) -> None:
+    def __init__(self, feed: WireFeed[Any], offer: DatasetOffer, config: RelayConfig | None = None) -> None:
         self._feed = feed
         self._config = config if config is not None else RelayConfig()
         self._info = DatasetInfo(

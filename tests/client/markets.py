@@ -14,7 +14,7 @@ from support import START_NS, memory_server, virtual_wall_clock
 from datafye_trio import (
     AssetClass,
     Channel,
-    Feed,
+    WireFeed,
     FeedConfig,
     FeedItem,
     Frequency,
@@ -72,7 +72,7 @@ class Market:
 
 
 @asynccontextmanager
-async def feed_of(*sources: Any, **options: Any) -> AsyncIterator[tuple[Feed[FeedItem], Proxy]]:
+async def feed_of(*sources: Any, **options: Any) -> AsyncIterator[tuple[WireFeed[FeedItem], Proxy]]:
     opening = open_raw_feed if options.pop("raw", False) else open_feed
     async with memory_server(options.pop("server", None), sources) as server:
 
@@ -116,7 +116,7 @@ def sub_key(channel: Channel, symbol: str = "A") -> TopicKey:
     return TopicKey("Market", AssetClass.STOCKS, channel, symbol, Frequency.SECOND if channel.has_frequency else None)
 
 
-async def since_zero(feed: Feed[FeedItem], market: Market | None = None, **options: Any) -> list[Any]:
+async def since_zero(feed: WireFeed[FeedItem], market: Market | None = None, **options: Any) -> list[Any]:
     """What a subscription to trades yields from the start of the tape on."""
     async with feed.trades("A", since=START, **options) as sub:
         found = await read(sub)

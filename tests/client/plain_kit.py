@@ -10,7 +10,7 @@ import trio
 from client.plain_server import BASE, PlainConfig, PlainServer, open_plain_server
 from support import START_NS
 
-from datafye_trio import Bar, Ema, Feed, FeedConfig, FeedItem, Line, Reconnect, Sma, open_feed
+from datafye_trio import Bar, Ema, WireFeed, FeedConfig, FeedItem, Line, Reconnect, Sma, open_feed
 
 LINE = Line(9, 3, 10.5)
 MINUTE = Bar("AAPL", "Minute", START_NS, 1, 2, 1, 2, 100, 0, None)
@@ -27,7 +27,7 @@ def dialing(server: PlainServer, **options: Any) -> FeedConfig:
 
 
 @asynccontextmanager
-async def served(config: PlainConfig | None = None) -> AsyncIterator[tuple[PlainServer, Feed[FeedItem]]]:
+async def served(config: PlainConfig | None = None) -> AsyncIterator[tuple[PlainServer, WireFeed[FeedItem]]]:
     """A plain server in memory and a feed of it; what the feed asks beyond Datafye's samples fails the test."""
     async with open_plain_server(config) as server:
         async with open_feed("ws://test", dialing(server)) as feed:
@@ -40,7 +40,7 @@ def asked(server: PlainServer, path: str) -> list[list[str]]:
     return [request["symbols"] for where, request in server.requests if where == f"{BASE}/live/{path}"]
 
 
-async def enter_and_leave(feed: Feed[FeedItem], symbol: str) -> None:
+async def enter_and_leave(feed: WireFeed[FeedItem], symbol: str) -> None:
     """Subscribe to trades for a moment."""
     async with feed.trades(symbol):
         pass

@@ -11,7 +11,7 @@ from connection.stored import Stored
 from support import memory_server
 
 from datafye_trio import (
-    Feed,
+    WireFeed,
     FeedConfig,
     Reconnect,
     open_feed,
@@ -26,7 +26,7 @@ QUICK = Reconnect(first=0.001, ceiling=0.001)
 
 
 @asynccontextmanager
-async def stored_feed(*sources: Stored, **options: Any) -> AsyncIterator[tuple[Feed[FeedItem], Proxy]]:
+async def stored_feed(*sources: Stored, **options: Any) -> AsyncIterator[tuple[WireFeed[FeedItem], Proxy]]:
     """A feed of a server with stored data, through a proxy that can cut. Nothing is left behind at the end."""
     opening = open_raw_feed if options.pop("raw", False) else open_feed
     server_config = options.pop("server", None)
@@ -53,6 +53,6 @@ async def settle(ready: Callable[[], bool]) -> None:
             await trio.sleep(0.01)
 
 
-async def whole(feed: Feed[FeedItem], **options: Any) -> list[FeedItem]:
+async def whole(feed: WireFeed[FeedItem], **options: Any) -> list[FeedItem]:
     async with feed.history("AAPL", **(DAY | options)) as stream:
         return [event async for event in stream]

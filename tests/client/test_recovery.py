@@ -13,7 +13,7 @@ from support import memory_server, quote, trade
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from datafye_trio import (
-    Feed,
+    WireFeed,
     FeedConfig,
     FeedItem,
     Gap,
@@ -33,7 +33,7 @@ from datafye_trio.testing import Upstream, open_proxy
 URL = "ws://test"
 
 
-def settled(feed: Feed[FeedItem]) -> None:
+def settled(feed: WireFeed[FeedItem]) -> None:
     """The proof itself, for each topic."""
     for entry in feed.ledger().values():
         assert entry.last is not None

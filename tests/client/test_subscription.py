@@ -15,7 +15,7 @@ from datafye_trio import (
     BufferOverflowError,
     Channel,
     ConfigurationError,
-    Feed,
+    WireFeed,
     FeedClosedError,
     FeedConfig,
     FeedItem,
@@ -35,7 +35,7 @@ from datafye_trio import (
 
 
 @asynccontextmanager
-async def served(**options: Any) -> AsyncIterator[tuple[Server, Feed[FeedItem]]]:
+async def served(**options: Any) -> AsyncIterator[tuple[Server, WireFeed[FeedItem]]]:
     """A server in memory and a feed of it."""
     async with memory_server(**options) as server, open_feed("ws://test", dialing(server)) as feed:
         yield server, feed
@@ -178,7 +178,7 @@ async def test_adding_a_wrong_symbol_raises_and_changes_nothing(autojump_clock: 
     lambda feed: feed.trades([1]), lambda feed: feed.trades("AAPL", asset_class="bonds"),
 ])  # fmt: skip
 async def test_nonsense_is_refused_at_the_call(
-    autojump_clock: MockClock, ask: Callable[[Feed[FeedItem]], object]
+    autojump_clock: MockClock, ask: Callable[[WireFeed[FeedItem]], object]
 ) -> None:
     async with served() as (_, feed):
         with pytest.raises(ConfigurationError):

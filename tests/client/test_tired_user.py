@@ -14,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from datafye_trio import (
     ConfigurationError,
-    Feed,
+    WireFeed,
     FeedClosedError,
     FeedItem,
     Program,
@@ -140,7 +140,7 @@ async def test_many_tasks_add_at_once_and_each_is_told_of_its_own(autojump_clock
 
 
 async def test_an_error_that_is_met_a_thousand_times_does_not_grow(autojump_clock: MockClock) -> None:
-    async def met(feed: Feed[FeedItem], sub: Subscription[FeedItem]) -> int:
+    async def met(feed: WireFeed[FeedItem], sub: Subscription[FeedItem]) -> int:
         with pytest.raises(FeedClosedError) as caught:
             await anext(sub)
         with pytest.raises(FeedClosedError):

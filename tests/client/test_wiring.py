@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from datafye_trio import (
     ConnectError,
     DisconnectedError,
-    Feed,
+    WireFeed,
     FeedConfig,
     FeedItem,
     FeedState,
@@ -34,7 +34,7 @@ NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 @asynccontextmanager
 async def per_channel(
     url: str = "ws://test", layout: Layout = "per-channel"
-) -> AsyncIterator[tuple[Server, Feed[FeedItem], list[trio.abc.Stream]]]:
+) -> AsyncIterator[tuple[Server, WireFeed[FeedItem], list[trio.abc.Stream]]]:
     """A server of ours, a feed with a connection for each channel, and the client's end of each connection."""
     streams: list[trio.abc.Stream] = []
     async with memory_server() as server:
@@ -207,4 +207,4 @@ async def test_cancelled_at_any_point_it_leaves_nothing(autojump_clock: MockCloc
                     await trio.sleep_forever()
             await trio.sleep(5)
             assert server.peers == []
-    assert isinstance(feed, Feed)
+    assert isinstance(feed, WireFeed)
