@@ -1,13 +1,8 @@
-"""What proves that nothing is lost: a proxy that cuts connections, and an oracle that knows what was published."""
+"""What tests programs that read market data: a test server, and what proves that nothing is lost.
 
-from datafye_trio.testing.cuts import Cut, CutAfter, Direction, Plan, RandomCuts, scripted
-from datafye_trio.testing.numbered import NumberedConfig, NumberedSource, Topic, number_of, numbered
-from datafye_trio.testing.oracle import Fault, Oracle, Verdict
-from datafye_trio.testing.proxy import Proxy, ProxyStatistics, Upstream, open_proxy
+The names stand in `__init__.pyi`, and each is loaded when it is first asked for, as those of `datafye_trio` are.
+"""
 
-__all__ = [
-    "Cut", "CutAfter", "Direction", "Plan", "RandomCuts", "scripted",
-    "Proxy", "ProxyStatistics", "Upstream", "open_proxy",
-    "NumberedConfig", "NumberedSource", "Topic", "number_of", "numbered",
-    "Fault", "Oracle", "Verdict",
-]  # fmt: skip
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

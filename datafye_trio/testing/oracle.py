@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 
 from datafye_trio.model import Channel, FeedItem, Gap, Live, Quote, Trade
-from datafye_trio.testing.numbered import Topic, number_of, numbered
+from datafye_trio.testing.numbering import Topic, number_of, numbered
 
 __all__ = ["Fault", "Oracle", "Verdict"]
 

@@ -42,8 +42,13 @@ def test_wheel_holds_the_package_and_nothing_else(distributions: Path) -> None:
         metadata = wheel.read(f"{NAME}.dist-info/METADATA").decode()
     assert {name.partition("/")[0] for name in names} == {"datafye_trio", f"{NAME}.dist-info"}
     assert {"datafye_trio/py.typed", f"{NAME}.dist-info/licenses/LICENSE"} <= names
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "datafye_trio").rglob("*.py")}
-    assert {name for name in names if name.endswith(".py")} == modules
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "datafye_trio").rglob("*")
+        if path.suffix in {".py", ".pyi"}
+    }
+    assert {name for name in names if name.endswith((".py", ".pyi"))} == modules  # the .pyi are read at run time, too
+    assert {"datafye_trio/__init__.pyi", "datafye_trio/testing/__init__.pyi"} <= modules
     assert f"\nVersion: {__version__}\n" in metadata
     assert "\nRequires-Python: >=3.11\n" in metadata
 
