@@ -4,6 +4,7 @@ from datafye_trio.aggregates.accumulator import Accumulator
 from datafye_trio.aggregates.bars import Aggregator, fold_trades
 from datafye_trio.aggregates.defaults import LIVE_GRACE, default_aggregation
 from datafye_trio.aggregates.derivation import Derivation, Value
+from datafye_trio.aggregates.event_time import event_time
 from datafye_trio.aggregates.folding import fold_bars
 from datafye_trio.aggregates.indicators import EmaFold, SmaFold
 from datafye_trio.aggregates.rules import consolidated, every_trade, only_conditions
@@ -13,6 +14,6 @@ from datafye_trio.aggregates.spans import span_of
 __all__ = [
     "Aggregation", "EmaPeriods", "SmaPeriods", "TradeRule", "Updates", "LIVE_GRACE", "default_aggregation",
     "consolidated", "every_trade", "only_conditions",
-    "Accumulator", "Aggregator", "Derivation", "Value", "fold_bars", "fold_trades", "span_of",
+    "Accumulator", "Aggregator", "Derivation", "Value", "fold_bars", "fold_trades", "event_time", "span_of",
     "EmaFold", "SmaFold",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ from datafye_trio.cli.signals import obey
 from datafye_trio.cli.telling import GapTeller, StateTeller, warnings_to
 from datafye_trio.cli.text import one_line, say
 from datafye_trio.cli.views import View
-from datafye_trio.client import WireFeed, FeedState, Subscription
+from datafye_trio.client import FeedState, Subscription, WireFeed
 from datafye_trio.errors import ConfigurationError, FeedError
 from datafye_trio.model import Gap
 

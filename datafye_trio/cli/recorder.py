@@ -17,7 +17,7 @@ import trio
 from datafye_trio.cli.tally import Tally
 from datafye_trio.cli.telling import StateTeller
 from datafye_trio.cli.text import one_line
-from datafye_trio.client import WireFeed, FeedState
+from datafye_trio.client import FeedState, WireFeed
 from datafye_trio.client.board import BoardKey
 from datafye_trio.client.options import Wish, parse_symbols, resolve, resolve_plain
 from datafye_trio.client.tap import Placed, Tap
@@ -143,7 +143,7 @@ class Recorder:
 
     def _join(self, tap: Tap, connected: Connected | None) -> None:
         for wish in self._config.wishes:
-            boards = resolve_plain(wish) if connected is None else resolve(wish, connected)
+            boards = resolve_plain(wish) if connected is None else resolve(wish, connected.datasets)
             self._boards += boards
             for key, asset_class in boards:
                 sound, wrong = parse_symbols(wish.symbols, asset_class)

@@ -2,7 +2,7 @@
 
 from datafye_trio.client.backoff import Reconnect
 from datafye_trio.client.config import FeedConfig, Layout
-from datafye_trio.client.feed import WireFeed, RawItem, open_feed, open_raw_feed
+from datafye_trio.client.feed import RawItem, WireFeed, open_feed, open_raw_feed
 from datafye_trio.client.history import HistoryOptions, HistoryStream, Moment
 from datafye_trio.client.ledger import LedgerEntry
 from datafye_trio.client.options import SubscribeOptions

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import msgspec
 
 from datafye_trio.client.topic import Topic
-from datafye_trio.model import Bar, Channel, Ema, Quote, Sma, TopicKey, Trade
+from datafye_trio.model import Bar, Channel, Ema, Event, Quote, Sma, TopicKey, Trade
 from datafye_trio.protocol import TimestampUnit
 from datafye_trio.protocol.data_decoder import RECORDS, UNDECODABLE, DataDecoder, decode_record
 from datafye_trio.protocol.messages import EVENT_TYPES, Data
@@ -35,10 +35,16 @@ _TICKS: Final = frozenset({RECORDS[Quote], RECORDS[Trade]})
 _TICK_TYPES: Final = frozenset({_TYPES[Quote], _TYPES[Trade]})
 
 
+def _nothing(_: object) -> None:
+    pass
+
+
 class Intake(Protocol):
     """Takes what comes from one connection after another."""
 
     routes: dict[Route, Topic]
+    saw: Callable[[Event], None]
+    """Is told of new events, though not of each."""
 
     def begin(self, unit: TimestampUnit) -> None:
         """A connection has begun; its times are in `unit`."""
@@ -60,9 +66,10 @@ class Intake(Protocol):
 
 
 class TypedIntake:
-    """Events, as attrs classes."""
+    """Events, as attrs classes. `saw` is told the last one of each read that took the fast way."""
 
-    def __init__(self) -> None:
+    def __init__(self, saw: Callable[[Event], None] = _nothing) -> None:
+        self.saw = saw
         self.routes: dict[Route, Topic] = {}
         self._decoder = DataDecoder()
         self._makers = self._decoder.makers()
@@ -87,6 +94,7 @@ class TypedIntake:
     ) -> None:
         """See `Intake`."""
         decode, makers, find = decode_record, self._makers, self.routes.get
+        event = None
         for payload in payloads:
             try:
                 found = decode(payload)
@@ -109,6 +117,8 @@ class TypedIntake:
                 on_other(payload)
             else:
                 on_data(data, data.event)
+        if event is not None:
+            self.saw(event)
 
 
 def _route_of(found: Any) -> Route:
@@ -121,6 +131,7 @@ class RawIntake:
     """Plain dicts, as the server wrote them: its field names, its unit of time."""
 
     def __init__(self) -> None:
+        self.saw: Callable[[Event], None] = _nothing
         self.routes: dict[Route, Topic] = {}
         self._decoder = DataDecoder()
         self._decode = msgspec.json.Decoder().decode

@@ -6,12 +6,12 @@ import os
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Generic, TypeAlias, TypeVar, Unpack
+from typing import Any, TypeAlias, TypeVar, Unpack
 
 import trio
 
+from datafye_trio.client.base_feed import BaseFeed
 from datafye_trio.client.config import FeedConfig
-from datafye_trio.client.decoding import Intake, RawIntake, TypedIntake
 from datafye_trio.client.history import HistoryOptions, HistoryStream, Moment, make_query, parse_moment
 from datafye_trio.client.hub import Hub, closed
 from datafye_trio.client.ledger import LedgerEntry
@@ -32,45 +32,19 @@ RawItem: TypeAlias = dict[str, Any] | Gap | Live
 """What a raw feed yields: messages as the server wrote them, with gaps and marks between."""
 
 
-class WireFeed(Generic[T]):
+class WireFeed(BaseFeed[T]):
     """A feed that runs; made by `open_feed`, which also ends it. Its subscriptions share its connections."""
 
     def __init__(self, hub: Hub) -> None:
+        super().__init__(hub, hub.market)
         self._hub = hub
-
-    def subscribe(
-        self,
-        channels: str | Sequence[str],
-        symbols: str | Sequence[str],
-        *,
-        frequency: str = Frequency.MINUTE,
-        running: bool = False,
-        **options: Unpack[SubscribeOptions],
-    ) -> Subscription[T]:
-        """Events of these symbols on these channels, from when it is entered on.
-
-        Args:
-            channels: of `quotes`, `trades`, `aggregates` (also `bars`), `sma`, `ema`; one or several.
-            symbols: one or several; `*` is every symbol, those that appear later too.
-            frequency: of bars and indicators: `Second`, `Minute`, `Hour` or `Day`.
-            running: bars that are still forming, too.
-            options: see `SubscribeOptions`.
-
-        Raises:
-            ConfigurationError: a channel, a frequency, a policy or the like that does not exist.
-        """
-        return Subscription(self._hub, make_wish(channels, symbols, frequency, options, running=running))
-
-    def quotes(self, symbols: str | Sequence[str], **options: Unpack[SubscribeOptions]) -> Subscription[T]:
-        """Quotes: the top of the book. As `subscribe`."""
-        return self.subscribe("quotes", symbols, **options)
 
     def trades(
         self, symbols: str | Sequence[str], *, since: Moment | None = None, **options: Unpack[SubscribeOptions]
     ) -> Subscription[T]:
         """Trades. As `subscribe`; with `since`, stored ones first: see `SubscriptionSince`."""
         if since is None:
-            return self.subscribe("trades", symbols, **options)
+            return super().trades(symbols, **options)
         wish = make_wish("trades", symbols, Frequency.MINUTE, options)
         return SubscriptionSince(self._hub, wish, parse_moment("since", since))
 
@@ -85,21 +59,9 @@ class WireFeed(Generic[T]):
     ) -> Subscription[T]:
         """Bars. As `subscribe`; with `since`, stored ones first: see `SubscriptionSince`."""
         if since is None:
-            return self.subscribe("aggregates", symbols, frequency=frequency, running=running, **options)
+            return super().bars(symbols, frequency=frequency, running=running, **options)
         wish = make_wish("aggregates", symbols, frequency, options, running=running)
         return SubscriptionSince(self._hub, wish, parse_moment("since", since))
-
-    def sma(
-        self, symbols: str | Sequence[str], *, frequency: str = Frequency.MINUTE, **options: Unpack[SubscribeOptions]
-    ) -> Subscription[T]:
-        """Simple moving averages over the closes of bars. As `subscribe`."""
-        return self.subscribe("sma", symbols, frequency=frequency, **options)
-
-    def ema(
-        self, symbols: str | Sequence[str], *, frequency: str = Frequency.MINUTE, **options: Unpack[SubscribeOptions]
-    ) -> Subscription[T]:
-        """Exponential moving averages over the closes of bars. As `subscribe`."""
-        return self.subscribe("ema", symbols, frequency=frequency, **options)
 
     def history(
         self,
@@ -167,7 +129,7 @@ class WireFeed(Generic[T]):
 class _Opening(AbstractAsyncContextManager[WireFeed[T]]):
     """Opens a feed, and ends it. A class, for the reasons that `open_server` gives."""
 
-    def __init__(self, url: str | None, config: FeedConfig | None, intake: Intake) -> None:
+    def __init__(self, url: str | None, config: FeedConfig | None, *, raw: bool) -> None:
         if url is not None and not isinstance(url, str):
             raise ConfigurationError(f"url: a text such as 'ws://localhost:8080', not {url!r}")
         if config is not None and not isinstance(config, FeedConfig):
@@ -175,7 +137,7 @@ class _Opening(AbstractAsyncContextManager[WireFeed[T]]):
         self._url = default_url(os.environ) if url is None else normal_url(url)
         self._config = config if config is not None else FeedConfig()
         open_client(self._url, self._config.client_options())  # refuses here what it could not use
-        self._intake = intake
+        self._raw = raw
         self._manager: AbstractAsyncContextManager[trio.Nursery]
         self._hub: Hub | None = None
         self._nursery: trio.Nursery | None = None
@@ -183,7 +145,7 @@ class _Opening(AbstractAsyncContextManager[WireFeed[T]]):
     async def __aenter__(self) -> WireFeed[T]:
         if self._nursery is not None:
             raise FeedClosedError("a feed is opened once: call open_feed again for another one")
-        self._hub = Hub(self._url, self._config, self._intake)
+        self._hub = Hub(self._url, self._config, raw=self._raw)
         self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
         self._hub.nursery = self._nursery
@@ -227,11 +189,11 @@ class open_feed(_Opening[FeedItem]):  # noqa: N801 -- reads as the call that it 
     """
 
     def __init__(self, url: str | None = None, config: FeedConfig | None = None) -> None:
-        super().__init__(url, config, TypedIntake())
+        super().__init__(url, config, raw=False)
 
 
 class open_raw_feed(_Opening[RawItem]):  # noqa: N801 -- likewise
     """As `open_feed`, but events are plain dicts, as the server wrote them: its field names, its unit of time."""
 
     def __init__(self, url: str | None = None, config: FeedConfig | None = None) -> None:
-        super().__init__(url, config, RawIntake())
+        super().__init__(url, config, raw=True)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import trio
 
 from datafye_trio.client.board import BoardKey
 from datafye_trio.client.book import Book
 from datafye_trio.client.config import FeedConfig
-from datafye_trio.client.decoding import Intake, RawIntake
+from datafye_trio.client.conversation import unit_of
+from datafye_trio.client.decoding import Intake, RawIntake, TypedIntake
 from datafye_trio.client.line import Line
+from datafye_trio.client.market_time import MarketTime
 from datafye_trio.client.options import Wish, resolve, resolve_plain
 from datafye_trio.client.states import FeedState, States
 from datafye_trio.client.wiring import PerChannel, Single, Wiring, WiringOptions
 from datafye_trio.errors import FeedClosedError, FeedError
 from datafye_trio.logs import get_logger
 from datafye_trio.model import AssetClass
-from datafye_trio.protocol import Connected
+from datafye_trio.protocol import NS_PER_UNIT, Connected
 
 __all__ = ["Hub"]
 
@@ -27,7 +31,7 @@ log = get_logger("feed")
 class Hub:
     """See the module. `run` keeps the connection; all else is for subscriptions."""
 
-    def __init__(self, url: str, config: FeedConfig, intake: Intake) -> None:
+    def __init__(self, url: str, config: FeedConfig, *, raw: bool) -> None:
         self.url = url
         self.config = config
         self.nursery: trio.Nursery | None = None
@@ -42,11 +46,15 @@ class Hub:
         """What the server said about itself, last time."""
         self.book = Book(self._line)
         """What is wanted, and what was received."""
-        self.new_intake: Callable[[], Intake] = type(intake)
-        self.raw = isinstance(intake, RawIntake)
+        self.market = MarketTime(time.time_ns())
+        """The market's clock, by the events that came; of raw ones, by the server's own alone."""
+        self.raw = raw
         """Whether events stay as the server wrote them."""
+        self.new_intake: Callable[[], Intake] = RawIntake if raw else TypedIntake
+        """For stored data, which says nothing of the time now."""
         self._changed = trio.lowlevel.ParkingLot()
-        options = WiringOptions(url, config, self.states, self.new_intake, self._came)
+        live = RawIntake if raw else partial(TypedIntake, self.market.saw)
+        options = WiringOptions(url, config, self.states, live, self._came)
         self._wirings: list[Single | PerChannel] = []
         """Still to be tried, the one that is in use first."""
         if config.layout != "per-channel":
@@ -94,7 +102,7 @@ class Hub:
             FeedError: the feed has ended.
         """
         await self.wait_connected()
-        return resolve_plain(wish) if self.connected is None else resolve(wish, self.connected)
+        return resolve_plain(wish) if self.connected is None else resolve(wish, self.connected.datasets)
 
     async def wait_connected(self) -> None:
         """Wait until it is known whether the server greets, and how. Cancel-safe. Raises FeedError as `boards`."""
@@ -109,6 +117,8 @@ class Hub:
         wiring = self.wiring
         wiring.note()
         if self.connected is not wiring.connected or wiring.provable is False:
+            if wiring.connected is not None and wiring.connected is not self.connected:
+                self.market.suppose(wiring.connected.timestamp * NS_PER_UNIT[unit_of(wiring.connected)])
             self.connected = wiring.connected
             self._changed.unpark_all()
         book = self.book

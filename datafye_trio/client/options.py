@@ -12,7 +12,7 @@ from datafye_trio.client.book import ALL
 from datafye_trio.client.buffers import DEFAULT_CAPACITY, Policy, make_buffer
 from datafye_trio.errors import ConfigurationError, SubscriptionError
 from datafye_trio.model import AssetClass, Channel, Frequency
-from datafye_trio.protocol import Connected, ErrorCode, normalise_symbol, parse_channel, parse_frequency
+from datafye_trio.protocol import DatasetOffer, ErrorCode, normalise_symbol, parse_channel, parse_frequency
 
 __all__ = [
     "SubscribeOptions", "Wish", "make_wish", "parse_symbols", "plain_asset_class", "resolve", "resolve_plain",
@@ -117,19 +117,19 @@ def _texts(what: str, given: object, example: str) -> tuple[str, ...]:
     return found
 
 
-def resolve(wish: Wish, connected: Connected) -> list[tuple[BoardKey, AssetClass]]:
-    """The boards of a wish at a server, with the asset class of its dataset.
+def resolve(wish: Wish, datasets: Sequence[DatasetOffer]) -> list[tuple[BoardKey, AssetClass]]:
+    """The boards of a wish at a server that has these datasets, with the asset class of the one that is meant.
 
     Raises:
         SubscriptionError: the server does not have the dataset.
     """
-    offers = [offer for offer in connected.datasets if wish.dataset in (None, offer.dataset)]
+    offers = [offer for offer in datasets if wish.dataset in (None, offer.dataset)]
     if wish.dataset is None and wish.asset_class is not None:
         offers = [offer for offer in offers if offer.asset_class == wish.asset_class]
     known = [offer for offer in offers if offer.asset_class in list(AssetClass)]
     if not known:
         what = wish.dataset or (f"of {wish.asset_class}" if wish.asset_class else "that this client knows")
-        offered = ", ".join(offer.dataset for offer in connected.datasets) or "none"
+        offered = ", ".join(offer.dataset for offer in datasets) or "none"
         raise SubscriptionError(ErrorCode.UNKNOWN_DATASET, f"there is no dataset {what}: this server has {offered}")
     dataset, asset_class = known[0].dataset, AssetClass(known[0].asset_class)
     return [(_key(wish, dataset, channel), asset_class) for channel in wish.channels]

@@ -52,6 +52,7 @@ class SubscriptionSince(Subscription[T]):
     def __init__(self, hub: Hub, wish: Wish, since: int) -> None:
         _check(wish)
         super().__init__(hub, wish)
+        self._hub = hub
         self._since = since
         self._catcher = Catcher(self._buffer, self._changed)
         self._sink.use(self._catcher)

@@ -32,6 +32,7 @@ class Sink:
         pending: what the server has not answered yet.
         refusals: what the server has refused.
         failure: why it has ended; raised by the iterator once the buffer is empty.
+        complete: whether the data has ended, so that iterating does, once the buffer is empty.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Sink:
         self.pending: set[Topic | Board] = set()
         self.refusals: list[SubscriptionError] = []
         self.failure: FeedError | None = None
+        self.complete = False
         self.changed = on_change
         """Something was put, answered or refused: wakes who waits for it."""
         self._on_full = on_full

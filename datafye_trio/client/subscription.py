@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 import trio
 
 from datafye_trio.client.board import BoardKey
 from datafye_trio.client.buffers import make_buffer
+from datafye_trio.client.host import Host
 from datafye_trio.client.options import Wish, parse_symbols, symbol_texts
 from datafye_trio.client.sink import Sink, merged
 from datafye_trio.client.statistics import SubscriptionStatistics
@@ -22,9 +23,6 @@ from datafye_trio.errors import BufferOverflowError, FeedClosedError, Subscripti
 from datafye_trio.logs import get_logger
 from datafye_trio.model import AssetClass
 from datafye_trio.protocol import ErrorCode
-
-if TYPE_CHECKING:
-    from datafye_trio.client.hub import Hub
 
 __all__ = ["Subscription"]
 
@@ -45,16 +43,17 @@ _BATCH: Final = 1_024
 class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
     """Made by a feed: `async with feed.quotes("AAPL") as sub: async for event in sub: ...`.
 
-    Entering waits for the server's answer. Iterating yields events, and a `Gap` where some are missing; it ends by an
-    error only: what ended the feed, or this subscription. Several tasks may iterate: each item goes to one of them.
+    Entering waits for the server's answer. Iterating yields events, and a `Gap` where some are missing; on the wire it
+    ends by an error only: what ended the feed, or this subscription; where the data itself ends, as a recording does,
+    iterating ends too. Several tasks may iterate: each item goes to one of them.
 
     Raises on entering:
         SubscriptionError: the server refuses something; with `partial`, everything.
         FeedError: the feed cannot go on.
     """
 
-    def __init__(self, hub: Hub, wish: Wish) -> None:
-        self._hub = hub
+    def __init__(self, host: Host, wish: Wish) -> None:
+        self._host = host
         self._wish = wish
         self._boards: Sequence[tuple[BoardKey, AssetClass]] = ()
         self._lot = trio.lowlevel.ParkingLot()
@@ -78,7 +77,7 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
     async def __aenter__(self) -> Self:
         self._begin()
         try:
-            self._boards = await self._hub.boards(self._wish)
+            self._boards = await self._host.boards(self._wish)
             self._attach(self._wish.symbols)
             await self._answered()
             self._check_accepted()
@@ -117,12 +116,17 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
     async def receive_many(self) -> list[T]:
         """All items that wait, at least one and at most 1,024: less work for each. Always a checkpoint. Cancel-safe.
 
+        None where the data has ended.
+
         Raises:
             FeedError: as iterating does.
         """
         await trio.lowlevel.checkpoint()
         if not len(self._buffer):
-            await self._wait()
+            try:
+                await self._wait()
+            except StopAsyncIteration:
+                return []
         items = [self._pop() for _ in range(min(_BATCH, len(self._buffer)))]
         self._batched += len(items)
         self._make_room()
@@ -147,8 +151,8 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
                 self._attach(texts)
                 await self._answered()
             finally:
-                self._hub.book.take_back(self._sink)
-                self._hub.wake()
+                self._host.book.take_back(self._sink)
+                self._host.wake()
                 self._sink.entered = True
             if (refusals := self._sink.refusals[before:]) and not self._wish.partial:
                 del self._sink.refusals[before:]
@@ -163,8 +167,8 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
         texts = symbol_texts(symbols)
         self._check_open()
         for asset_class in {asset_class for _, asset_class in self._boards}:
-            self._hub.book.detach(self._sink, parse_symbols(texts, asset_class)[0])
-        self._hub.wake()
+            self._host.book.detach(self._sink, parse_symbols(texts, asset_class)[0])
+        self._host.wake()
         self._changed()  # a task may wait for an answer about them, and need not any more
         await trio.lowlevel.checkpoint()
 
@@ -211,21 +215,23 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
     def _make_room(self) -> None:
         """Ask for what was left on the server, once there is room for it."""
         if self._sink.paused and self._buffer.drained:
-            self._hub.book.unpause(self._sink)
-            self._hub.wake()
+            self._host.book.unpause(self._sink)
+            self._host.wake()
 
     async def _wait(self) -> None:
-        """Wait until there is an item; raises what has ended it."""
+        """Wait until there is an item; raises what has ended it: StopAsyncIteration at the end of the data."""
         self._make_room()
         await trio.lowlevel.checkpoint()
         self._begin_turn()
         while not len(self._buffer):
             self._check_open()
-            self._hub.book.waiting.add(self._sink)
+            if self._sink.complete:
+                raise StopAsyncIteration
+            self._host.book.waiting.add(self._sink)
             try:
                 await self._lot.park()
             finally:
-                self._hub.book.waiting.discard(self._sink)
+                self._host.book.waiting.discard(self._sink)
 
     async def _answered(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -250,7 +256,7 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
         if self._closed:
             raise FeedClosedError("the subscription is closed: its `async with` has ended")
         if (failure := self._sink.failure) is not None:
-            self._hub.failure_met |= failure is self._hub.failure
+            self._host.failure_met |= failure is self._host.failure
             raise failure.with_traceback(None)  # else it grows by each task and each time it is raised
 
     def _attach(self, texts: Sequence[str]) -> None:
@@ -261,13 +267,13 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
                 what += '; several are a list: ["AAPL", "MSFT"]'
             self._sink.refusals.append(SubscriptionError(ErrorCode.UNKNOWN_SYMBOL, what, tuple(wrong)))
         if sound and (not wrong or self._wish.partial):
-            self._hub.book.attach(self._sink, self._boards, sound)
-            self._hub.wake()
+            self._host.book.attach(self._sink, self._boards, sound)
+            self._host.wake()
 
     def _leave(self) -> None:
         self._closed = True
-        self._hub.book.detach(self._sink)
-        self._hub.wake()
+        self._host.book.detach(self._sink)
+        self._host.wake()
         self._lot.unpark_all()
 
     def _changed(self) -> None:
@@ -282,13 +288,13 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
                     symbols=", ".join(self._wish.symbols[:_SHOWN]),
                     waiting=len(self._buffer),
                 )
-            self._hub.book.pause(sink)
+            self._host.book.pause(sink)
         else:
-            self._hub.book.detach(sink)
+            self._host.book.detach(sink)
             sink.fail(
                 BufferOverflowError(
                     f"{self._buffer.capacity} events wait, and more come (policy {self._wish.policy}): read faster, "
                     "subscribe to less, or choose a larger buffer or another policy"
                 )
             )
-        self._hub.wake()
+        self._host.wake()

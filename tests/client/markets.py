@@ -14,7 +14,6 @@ from support import START_NS, memory_server, virtual_wall_clock
 from datafye_trio import (
     AssetClass,
     Channel,
-    WireFeed,
     FeedConfig,
     FeedItem,
     Frequency,
@@ -24,6 +23,7 @@ from datafye_trio import (
     ServerConfig,
     TopicKey,
     Trade,
+    WireFeed,
     open_feed,
     open_raw_feed,
     open_server,

@@ -10,7 +10,7 @@ import trio
 from client.plain_server import BASE, PlainConfig, PlainServer, open_plain_server
 from support import START_NS
 
-from datafye_trio import Bar, Ema, WireFeed, FeedConfig, FeedItem, Line, Reconnect, Sma, open_feed
+from datafye_trio import Bar, Ema, FeedConfig, FeedItem, Line, Reconnect, Sma, WireFeed, open_feed
 
 LINE = Line(9, 3, 10.5)
 MINUTE = Bar("AAPL", "Minute", START_NS, 1, 2, 1, 2, 100, 0, None)

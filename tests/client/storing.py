@@ -11,9 +11,9 @@ from connection.stored import Stored
 from support import memory_server
 
 from datafye_trio import (
-    WireFeed,
     FeedConfig,
     Reconnect,
+    WireFeed,
     open_feed,
     open_raw_feed,
 )  # fmt: skip

@@ -61,9 +61,11 @@ def test_a_mistyped_option_is_seen() -> None:
 
 def test_the_first_dataset_of_a_server_unless_one_is_named() -> None:
     server = greeting(("Odd", "bonds"), ("SIP", "stocks"), ("Crypto", "crypto"))
-    assert resolve(wish(), server) == [(BoardKey("SIP", Channel.QUOTES), AssetClass.STOCKS)]
-    assert resolve(wish(asset_class="crypto"), server) == [(BoardKey("Crypto", Channel.QUOTES), AssetClass.CRYPTO)]
-    assert resolve(wish(dataset="Crypto"), server)[0][1] is AssetClass.CRYPTO
+    assert resolve(wish(), server.datasets) == [(BoardKey("SIP", Channel.QUOTES), AssetClass.STOCKS)]
+    assert resolve(wish(asset_class="crypto"), server.datasets) == [
+        (BoardKey("Crypto", Channel.QUOTES), AssetClass.CRYPTO)
+    ]
+    assert resolve(wish(dataset="Crypto"), server.datasets)[0][1] is AssetClass.CRYPTO
 
 
 @pytest.mark.parametrize(
@@ -76,11 +78,11 @@ def test_the_first_dataset_of_a_server_unless_one_is_named() -> None:
 )
 def test_a_dataset_that_is_not_there(options: Any, offers: Any, what: str) -> None:
     with pytest.raises(SubscriptionError, match=what):
-        resolve(wish(**options), greeting(*offers))
+        resolve(wish(**options), greeting(*offers).datasets)
 
 
 def test_bars_and_indicators_have_a_frequency_and_only_bars_run() -> None:
-    found = resolve(wish(["trades", "bars", "sma"], running=True), greeting(("SIP", "stocks")))
+    found = resolve(wish(["trades", "bars", "sma"], running=True), greeting(("SIP", "stocks")).datasets)
     assert [key for key, _ in found] == [
         BoardKey("SIP", Channel.TRADES),
         BoardKey("SIP", Channel.AGGREGATES, Frequency.MINUTE, running=True),

@@ -13,7 +13,6 @@ from support import memory_server, quote, trade
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from datafye_trio import (
-    WireFeed,
     FeedConfig,
     FeedItem,
     Gap,
@@ -25,6 +24,7 @@ from datafye_trio import (
     Server,
     ServerConfig,
     SubscriptionError,
+    WireFeed,
     open_feed,
 )  # fmt: skip
 from datafye_trio.sources import BATCH

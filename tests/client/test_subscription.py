@@ -15,7 +15,6 @@ from datafye_trio import (
     BufferOverflowError,
     Channel,
     ConfigurationError,
-    WireFeed,
     FeedClosedError,
     FeedConfig,
     FeedItem,
@@ -29,6 +28,7 @@ from datafye_trio import (
     Subscription,
     SubscriptionError,
     Trade,
+    WireFeed,
     open_feed,
     open_raw_feed,
 )  # fmt: skip

@@ -14,12 +14,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from datafye_trio import (
     ConfigurationError,
-    WireFeed,
     FeedClosedError,
     FeedItem,
     Program,
     Subscription,
     SubscriptionError,
+    WireFeed,
     open_feed,
 )  # fmt: skip
 

@@ -17,7 +17,6 @@ from trio.testing import MockClock
 from datafye_trio import (
     ConnectError,
     DisconnectedError,
-    WireFeed,
     FeedConfig,
     FeedItem,
     FeedState,
@@ -25,6 +24,7 @@ from datafye_trio import (
     Reconnect,
     Server,
     SubscriptionError,
+    WireFeed,
     open_feed,
 )  # fmt: skip
 
