@@ -84,6 +84,10 @@ class BaseFeed(Generic[T]):
         """
         return self._market.now()
 
-    async def sleep_until(self, time_ns: int) -> None:
-        """Wait until market time is there. Always a checkpoint. Cancel-safe."""
-        await self._market.wait_until(time_ns)
+    async def sleep_until(self, time_ns: int) -> bool:
+        """Wait until market time is there; False where the data has ended before. Always a checkpoint. Cancel-safe.
+
+        Raises:
+            FeedError: the feed has ended.
+        """
+        return await self._market.wait_until(time_ns)

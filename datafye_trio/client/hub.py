@@ -81,6 +81,7 @@ class Hub:
         self.failure = self.failure or failure
         self.states.set(FeedState.CLOSED, why=str(failure))
         self.book.fail(self.failure)
+        self.market.end(self.failure)
         for fail in list(self.histories):
             fail(self.failure)
         self._changed.unpark_all()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import trio
 
 from datafye_trio.aggregates import event_time
+from datafye_trio.errors import FeedError
 from datafye_trio.model import AssetClass, Event
 
 __all__ = ["MarketTime"]
@@ -21,6 +22,8 @@ class MarketTime:
     def __init__(self, start: int) -> None:
         self._ahead = start - _trio_ns()
         self._settled = False
+        self._failure: FeedError | None = None
+        self._ended = False
         self._moved = trio.lowlevel.ParkingLot()
 
     def now(self) -> int:
@@ -45,13 +48,25 @@ class MarketTime:
             if self._moved:
                 self._moved.unpark_all()
 
-    async def wait_until(self, time_ns: int) -> None:
-        """Wait until market time is there. Always a checkpoint. Cancel-safe."""
+    def end(self, failure: FeedError | None) -> None:
+        """Nothing more comes: the data has ended, or the feed by a failure. The clock goes on."""
+        self._ended, self._failure = True, failure
+        self._moved.unpark_all()
+
+    async def wait_until(self, time_ns: int) -> bool:
+        """Wait until market time is there; False where the data has ended before. Always a checkpoint. Cancel-safe.
+
+        Raises:
+            FeedError: the feed has ended.
+        """
         await trio.lowlevel.checkpoint()
-        while (left := time_ns - self.now()) > 0:
+        while (left := time_ns - self.now()) > 0 and not self._ended:
             # A nanosecond is less than a float of seconds may hold: without the margin this could spin.
             with trio.move_on_after(left / 1e9 + 1e-9):
                 await self._moved.park()
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        return time_ns <= self.now()
 
 
 def _trio_ns() -> int:

@@ -70,5 +70,5 @@ class Feed(Protocol):
     def now(self) -> int:
         """Market time in nanoseconds since 1970 UTC. No event is seen before its time."""
 
-    async def sleep_until(self, time_ns: int) -> None:
-        """Wait until market time is there, or the data has ended. Always a checkpoint. Cancel-safe."""
+    async def sleep_until(self, time_ns: int) -> bool:
+        """Wait until market time is there; False where the data has ended before. Always a checkpoint. Cancel-safe."""
