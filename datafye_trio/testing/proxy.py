@@ -2,11 +2,11 @@
 
 It knows no protocol, only bytes: a cut falls into a handshake or a frame as well as between two. In memory the peer
 gets exactly the bytes before the cut, and then the end; by TCP it gets a reset, which can drop what its kernel had not
-yet taken, as in life. Rules:
+yet taken, as in life. Who wants frames gives a `greet`, which gives each connection a `Tap`. Rules:
 
-- each connection has one task with a nursery of its own, which owns its two pipes;
-- whichever pipe ends the connection cancels that nursery; the connection's task then closes both ends, once;
-- nothing is buffered here: a reader that stops stops the writer at the other end, as without a proxy.
+- each connection has one task with a nursery of its own, which owns two tasks for each direction: a reader, a writer;
+- whichever ends the connection cancels that nursery; the connection's task then closes both ends, once;
+- a reader that stops stops the writer at the other end, as without a proxy: what is buffered here is bounded.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from __future__ import annotations
 import errno
 import math
 import os
+import random
 import socket
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from types import TracebackType
 from typing import Final, TypeAlias
 
@@ -25,15 +27,17 @@ import attrs
 import trio
 
 from datafye_trio.errors import DatafyeError, leaves_of
+from datafye_trio.testing.conditions import Conditions
 from datafye_trio.testing.cuts import Cut, CutAfter, Direction, Plan
+from datafye_trio.testing.lanes import Lane
+from datafye_trio.testing.links import Greeting, Link, Tap
 from datafye_trio.wire import MemoryStream, memory_transport
 
-__all__ = ["Proxy", "ProxyStatistics", "Upstream", "open_proxy"]
+__all__ = ["Greet", "Greeting", "Proxy", "ProxyStatistics", "Tap", "Upstream", "open_proxy"]
 
 Upstream: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
 """Opens one connection to the server."""
 
-_READ: Final = 64 * 1024
 _CLOSE_SECONDS: Final = 1.0
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with no time: closing sends a reset at once, and what the peer's kernel has not taken is dropped."""
@@ -52,21 +56,9 @@ class ProxyStatistics:
     from_client: int
 
 
-class _Link:
-    """One connection through the proxy."""
-
-    def __init__(self, number: int, cut: CutAfter | None) -> None:
-        self.number = number
-        self.cut_after = cut or CutAfter()
-        self.passed: dict[Direction, int] = {"from_server": 0, "from_client": 0}
-        self.scope = trio.CancelScope()
-        self.reset = True
-        """How it ends: both ends closed in good order clear it."""
-
-    def left(self, direction: Direction) -> float:
-        """How many bytes may still pass."""
-        limit = self.cut_after.from_server if direction == "from_server" else self.cut_after.from_client
-        return math.inf if limit is None else limit - self.passed[direction]
+Greet: TypeAlias = Callable[[trio.abc.HalfCloseableStream, int], Awaitable[Greeting | None]]
+"""Called with the client's stream and the connection's number; None: it has answered the client itself. A
+`trio.BrokenResourceError` that it raises resets the connection."""
 
 
 class Proxy:
@@ -75,20 +67,26 @@ class Proxy:
     Attributes:
         plan: says of each new connection when to cut it; None lets all live. May be set at any time.
         cuts: what was cut, in order.
+        on_refused: called for each connection that is refused.
     """
 
-    def __init__(self, upstream: Upstream, plan: Plan | None, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, upstream: Upstream, plan: Plan | None, nursery: trio.Nursery, greet: Greet | None = None, seed: int = 0
+    ) -> None:
         self.plan = plan
         self.cuts: list[Cut] = []
+        self.on_refused: Callable[[], None] | None = None
+        self._greet = greet
+        self._seed = seed
+        self._conditions: dict[Direction, Conditions] = {"from_server": Conditions(), "from_client": Conditions()}
         self._upstream = upstream
         self._nursery = nursery
-        self._links: set[_Link] = set()
+        self._links: set[Link] = set()
         self._accepted = self._refused = self._unreachable = 0
         self._passed: dict[Direction, int] = {"from_server": 0, "from_client": 0}
         self._refuse_next = 0
         self._refuse_until = -math.inf
-        self._flowing = trio.Event()
-        self._flowing.set()
+        self._flowing = True
 
     def connect(self) -> MemoryStream:
         """A connection in memory: the client's end.
@@ -117,7 +115,7 @@ class Proxy:
         """Cut every connection now; how many there were."""
         links = sorted(self._links, key=lambda link: link.number)
         for link in links:
-            self._cut(link, None)
+            link.drop()
         return len(links)
 
     def refuse_next(self, count: int) -> None:
@@ -130,12 +128,22 @@ class Proxy:
 
     def stall(self) -> None:
         """Accept, but pass nothing either way: an open connection that is mute. Idempotent."""
-        if self._flowing.is_set():
-            self._flowing = trio.Event()
+        self._flowing = False
 
     def resume(self) -> None:
         """End a stall; what was held back goes on. Idempotent."""
-        self._flowing.set()
+        self._flowing = True
+        for link in self._links:
+            link.to_client.wake()
+            link.to_server.wake()
+
+    def shape(self, direction: Direction, conditions: Conditions, *, connection: int | None = None) -> None:
+        """Let bytes travel so from now on: of one connection that is open, or (None) of all, also those to come."""
+        if connection is None:
+            self._conditions[direction] = conditions
+        for link in self._links:
+            if connection in (None, link.number):
+                link.lane(direction).conditions = conditions
 
     def statistics(self) -> ProxyStatistics:
         """What has come and gone."""
@@ -148,6 +156,8 @@ class Proxy:
         elif trio.current_time() >= self._refuse_until:
             return False
         self._refused += 1
+        if self.on_refused is not None:
+            self.on_refused()
         return True
 
     async def _serve_socket(self, stream: trio.SocketStream) -> None:
@@ -159,20 +169,54 @@ class Proxy:
     async def _serve(self, client: trio.abc.HalfCloseableStream) -> None:
         """Serve one connection to its end."""
         self._accepted += 1
-        link = _Link(self._accepted, self.plan(self._accepted) if self.plan is not None else None)
+        link = self._new_link(self._accepted)
         self._links.add(link)
         server: trio.abc.Stream | None = None
+        tap: Tap | None = None
         try:
             with link.scope:
-                server = await self._reach_server()
-                if server is not None:
-                    await self._join(link, client, server)
+                greeting = await self._greeted(link, client)
+                if greeting is not None:
+                    tap = greeting.tap
+                    server = await self._reach_server()
+                if greeting is not None and server is not None:
+                    await link.join(client, server, greeting)
                     link.reset = False
         finally:
             self._links.discard(link)
+            if tap is not None:
+                tap.closed(_why(link, server))
             for stream in (client, server):
                 if stream is not None:
                     await _close(stream, reset=link.reset)  # noqa: ASYNC102 -- shields itself, with a deadline
+
+    def _new_link(self, number: int) -> Link:
+        cut_after = (self.plan(number) if self.plan is not None else None) or CutAfter()
+
+        def lane(direction: Direction, limit: int | None) -> Lane:
+            rng = random.Random(f"{self._seed}/{number}/{direction}")
+            return Lane(self._conditions[direction], rng, limit)
+
+        return Link(
+            number,
+            (lane("from_server", cut_after.from_server), lane("from_client", cut_after.from_client)),
+            cut=partial(self._cut, outage=cut_after.outage),
+            flowing=lambda: self._flowing,
+            passed=self._count,
+        )
+
+    def _count(self, direction: Direction, size: int) -> None:
+        self._passed[direction] += size
+
+    async def _greeted(self, link: Link, client: trio.abc.HalfCloseableStream) -> Greeting | None:
+        if self._greet is None:
+            return Greeting()
+        try:
+            greeting = await self._greet(client, link.number)
+        except trio.BrokenResourceError:
+            return None
+        link.reset = greeting is not None
+        return greeting
 
     async def _reach_server(self) -> trio.abc.Stream | None:
         try:
@@ -181,44 +225,21 @@ class Proxy:
             self._unreachable += 1
             return None
 
-    async def _join(self, link: _Link, client: trio.abc.Stream, server: trio.abc.Stream) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._pipe, link, "from_server", server, client)
-            nursery.start_soon(self._pipe, link, "from_client", client, server)
-
-    async def _pipe(self, link: _Link, direction: Direction, source: trio.abc.Stream, target: trio.abc.Stream) -> None:
-        """Pass bytes on until their end, which is passed on too; never reads a byte that is not to pass."""
-        try:
-            while (left := link.left(direction)) > 0:
-                data = await source.receive_some(int(min(_READ, left)))
-                while not self._flowing.is_set():
-                    await self._flowing.wait()
-                if not data:
-                    await _pass_end(link, target)
-                    return
-                await target.send_all(data)
-                link.passed[direction] += len(data)
-                self._passed[direction] += len(data)
-            self._cut(link, direction)
-        except trio.BrokenResourceError:  # an end is gone without a word: so the other goes
-            link.scope.cancel()
-
-    def _cut(self, link: _Link, direction: Direction | None) -> None:
+    def _cut(self, link: Link, direction: Direction | None, *, outage: float) -> None:
         if link.scope.cancel_called:
             return  # its task is on the way out, for another reason
-        passed = link.passed
-        self.cuts.append(Cut(link.number, direction, passed["from_server"], passed["from_client"], trio.current_time()))
-        if link.cut_after.outage > 0 and direction is not None:
-            self._refuse_until = max(self._refuse_until, trio.current_time() + link.cut_after.outage)
+        sent = link.to_client.sent, link.to_server.sent
+        self.cuts.append(Cut(link.number, direction, *sent, trio.current_time()))
+        if outage > 0 and direction is not None:
+            self._refuse_until = max(self._refuse_until, trio.current_time() + outage)
+        link.was_cut = True
         link.scope.cancel()
 
 
-async def _pass_end(link: _Link, target: trio.abc.Stream) -> None:
-    if isinstance(target, trio.abc.HalfCloseableStream):
-        await target.send_eof()
-    else:  # TLS, say, has no half: its end is the end of both
-        link.reset = False
-        link.scope.cancel()
+def _why(link: Link, server: trio.abc.Stream | None) -> str:
+    if server is None:
+        return "the server could not be reached"
+    return "cut" if link.was_cut else "lost" if link.reset else "ended"
 
 
 async def _close(stream: trio.abc.Stream, *, reset: bool) -> None:
@@ -240,17 +261,23 @@ class open_proxy(AbstractAsyncContextManager[Proxy]):  # noqa: N801 -- reads as 
     Args:
         upstream: opens a connection to the server, one for each client's.
         plan: says of each connection when to cut it; None lets all live.
+        greet: looks at each new connection before the server is reached, and may answer it, or tap it.
+        seed: of what chance decides (`Conditions.jitter`).
     """
 
-    def __init__(self, upstream: Upstream, plan: Plan | None = None) -> None:
+    def __init__(
+        self, upstream: Upstream, plan: Plan | None = None, *, greet: Greet | None = None, seed: int = 0
+    ) -> None:
         self._upstream = upstream
         self._plan = plan
+        self._greet = greet
+        self._seed = seed
         self._manager = trio.open_nursery()
         self._nursery: trio.Nursery | None = None
 
     async def __aenter__(self) -> Proxy:
         self._nursery = await self._manager.__aenter__()
-        return Proxy(self._upstream, self._plan, self._nursery)
+        return Proxy(self._upstream, self._plan, self._nursery, self._greet, self._seed)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
