@@ -60,3 +60,10 @@ def test_the_package_itself_loads_nothing_of_weight() -> None:
         assert open_server.__name__ == "open_server" and {*__all__} <= globals().keys() and "trio" in sys.modules
     """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_packages_load_in_any_order() -> None:
+    """Lazy names mean that the first package asked for is loaded first: none may count on others before it."""
+    for first in ("protocol.data_decoder", "cli.main"):
+        code = f"import datafye_trio.{first}, datafye_trio.broker, datafye_trio.client"
+        subprocess.run([sys.executable, "-c", code], check=True)

@@ -156,9 +156,11 @@ def _rules(cls: type[Any]) -> tuple[Callable[[Event], tuple[Any, ...]], list[tup
     fields = attrs.fields(cls)
     checks = []
     for field in fields:
-        kind = str(field.type).removesuffix(" | None")
+        # As it is written: `field.type` is the text or the type, depending on who has asked attrs to resolve it before.
+        written: str = cls.__annotations__[field.name]
+        kind = written.removesuffix(" | None")
         check, what = _KINDS["size" if field.name.endswith(("size", "volume")) else kind]
-        optional = str(field.type) != kind
+        optional = written != kind
         checks.append((check, optional, field.name, f"{what}, or None" if optional else what))
     return attrgetter(*(field.name for field in fields)), checks
 
