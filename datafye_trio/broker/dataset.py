@@ -115,6 +115,25 @@ class Dataset:
             for board in self.boards.values()
         )
 
+    def is_subscribed(
+        self, channel: Channel | None = None, symbols: Sequence[str] = (), frequency: Frequency | None = None
+    ) -> bool:
+        """Whether each of these symbols has a subscriber (none given: whether any symbol has); None is any channel, any
+        frequency. The symbol `*` is a subscription to every symbol.
+
+        Raises:
+            ValueError: one of them can be no symbol.
+        """
+        boards = [
+            board
+            for key, board in self.boards.items()
+            if channel in (None, key.channel) and frequency in (None, key.frequency)
+        ]
+        if not symbols:
+            return any(board.wildcards or any(t.subscribers for t in board.topics.values()) for board in boards)
+        names = [one if one == "*" else normalise_symbol(one, self.info.asset_class) for one in symbols]
+        return all(any(board.wildcards if name == "*" else board.is_wanted(name) for board in boards) for name in names)
+
     # The broker's side.
 
     async def run(self) -> None:

@@ -69,6 +69,12 @@ class RingStore:
         del self._order[id(segment)]
         self.bytes -= segment.bytes
 
+    def clear(self, now: float) -> None:
+        """Forget everything. The numbering goes on: whoever comes back and lacks anything is told of a gap."""
+        while self._order:
+            next(iter(self._order.values())).ring.forget_first()
+        self._forgotten = now
+
     def reach(self, now: float) -> float:
         """The seconds for which every topic can be resumed without a gap."""
         return min(now - self._forgotten, self.limits.seconds)

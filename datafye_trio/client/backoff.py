@@ -13,6 +13,7 @@ schedule as it is (0.25, 0.5, 1, 2, ...) and brings everybody back within 2.25 s
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -57,6 +58,8 @@ class Reconnect:
         refused_ceiling: that one where the address refuses: to ask costs nobody much, and a server that restarts is
             found soon.
         healthy_after: how long a connection must have been good for the waits to begin anew.
+        jitter: gives numbers from 0 to 1, by which the waits are drawn. A run that is to come out the same each time
+            gives a seeded one.
 
     Raises:
         ConfigurationError: a value that makes no sense.
@@ -67,6 +70,7 @@ class Reconnect:
     ceiling: float = attrs.field(default=30.0, validator=_check_positive)
     refused_ceiling: float = attrs.field(default=5.0, validator=_check_positive)
     healthy_after: float = attrs.field(default=60.0, validator=_check_positive)
+    jitter: Callable[[], float] = random.random
 
     def __attrs_post_init__(self) -> None:
         if self.first > self.ceiling:

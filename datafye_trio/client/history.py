@@ -6,7 +6,6 @@ wait for it. The connection is kept by a task of the feed's, so that a program m
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -202,7 +201,7 @@ class HistoryStream(AbstractAsyncContextManager["HistoryStream[T]"], Generic[T])
 
     def _make_link(self, path: str, talk: Conversation, came: Callable[[], None]) -> Link:
         url = with_path(self._hub.url, path)
-        backoff = Backoff(self._hub.config.reconnect, random.random)
+        backoff = Backoff(self._hub.config.reconnect, self._hub.config.reconnect.jitter)
         return Link(url, talk, self._hub.config, States(url), backoff, came)
 
     async def _run(self) -> None:

@@ -8,7 +8,6 @@ request needs a connection of its own. What was found out holds for as long as t
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -66,7 +65,7 @@ class WiringOptions:
 
     def link(self, url: str, talk: Conversation, states: States | None = None) -> Link:
         """A link to `url`, with a backoff of its own."""
-        backoff = Backoff(self.config.reconnect, random.random)
+        backoff = Backoff(self.config.reconnect, self.config.reconnect.jitter)
         return Link(url, talk, self.config, states or self.states, backoff, self.changed)
 
 

@@ -6,6 +6,7 @@ once, the writer finishes the frame under way (and, when draining, what the outb
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -73,6 +74,8 @@ class Connection:
         self._heartbeats = Heartbeats(config.heartbeat, now)
         self._handler = Handler(broker, self._subscriber, endpoint, config.requests, self._heartbeats.answered)
         self._writer = Writer(socket, self._subscriber, broker, self._session)
+        self.beating: Callable[[], bool] = lambda: True
+        """Asked whenever a heartbeat or a cut is due; where it says no, there is neither. For tests of clients."""
         self._reading = trio.CancelScope()
         self._watching = trio.CancelScope()
 
@@ -171,6 +174,9 @@ class Connection:
                 await trio.sleep_until(self._heartbeats.next_time())
                 if self._config.heartbeat.accept == "any":
                     self._heartbeats.heard(self._socket.last_frame)
+                if not self.beating():
+                    self._heartbeats.skip(trio.current_time())
+                    continue
                 match self._heartbeats.check(trio.current_time()):
                     case "dead":
                         self.end(Ending(CloseCode.NO_PONG, 'answer heartbeats with {"action":"pong"}'))

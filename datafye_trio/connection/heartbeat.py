@@ -48,6 +48,12 @@ class Heartbeats:
         self._next += self._config.interval
         return "send"
 
+    def skip(self, now: float) -> None:
+        """Make none of what is due, and wait for no answer; the grid stays as it is."""
+        self._unanswered.clear()
+        while self._next <= now:
+            self._next += self._config.interval
+
     def sent(self, now: float, timestamp: int) -> None:
         """A heartbeat was written, stamped so."""
         self._unanswered.append((now, timestamp))

@@ -10,12 +10,13 @@ import trio
 
 from datafye_trio.broker import Broker, Dataset, SourceState
 from datafye_trio.errors import EventError, ServerClosedError
-from datafye_trio.model import Event
+from datafye_trio.model import Channel, Event, Frequency
 from datafye_trio.protocol import BASE_PATH, Codec, Ending
+from datafye_trio.server.access import Address
 from datafye_trio.server.config import ServerConfig
 from datafye_trio.server.listeners import open_listeners, tls_context
 from datafye_trio.server.reception import LOOPBACK, Reception
-from datafye_trio.sources import Program, Source
+from datafye_trio.sources import Program, Publisher, Source
 from datafye_trio.wire import MemoryStream, data_frame, memory_transport
 
 __all__ = ["Server"]
@@ -84,8 +85,47 @@ class Server:
         """
         self._dataset(dataset).cancel()
 
-    def connect(self) -> MemoryStream:
+    def publisher(self, dataset: str | None = None) -> Publisher:
+        """What a source of a dataset (default: the first) is given: for a program that paces its events by itself.
+
+        Raises:
+            EventError: there is no such dataset.
+            ServerClosedError: the server has stopped.
+        """
+        return self._dataset(dataset)
+
+    async def wait_subscribed(
+        self,
+        channel: Channel | None = None,
+        symbols: str | Sequence[str] = (),
+        *,
+        dataset: str | None = None,
+        frequency: Frequency | None = None,
+    ) -> None:
+        """Wait until each symbol has a subscriber, or, where none is given, any symbol has; cancel-safe.
+
+        Args:
+            channel: the one that counts; None: any.
+            symbols: in any spelling; `*` is a subscription to every symbol.
+            dataset: the one that counts; None: any.
+            frequency: that of bars and indicators; None: any.
+
+        Raises:
+            ValueError: one of them can be no symbol.
+            EventError: there is no such dataset.
+            ServerClosedError: the server has stopped.
+        """
+        names = [symbols] if isinstance(symbols, str) else symbols
+        datasets = list(self._broker.datasets.values()) if dataset is None else [self._dataset(dataset)]
+        await self._broker.wait_for(
+            lambda: self._stopping or any(one.is_subscribed(channel, names, frequency) for one in datasets)
+        )
+        self._check_running()
+
+    def connect(self, address: Address = LOOPBACK) -> MemoryStream:
         """A connection in memory, without sockets: the client's end, on which a WebSocket handshake is expected.
+
+        `address` is the one that the client is taken to have.
 
         Raises:
             ServerClosedError: the server has stopped.
@@ -93,8 +133,21 @@ class Server:
         self._check_running()
         assert self._nursery is not None  # noqa: S101 -- open_server hands a server out only after start()
         client, server = memory_transport()
-        self._nursery.start_soon(self._reception.serve, server, LOOPBACK, LOOPBACK)
+        self._nursery.start_soon(self._reception.serve, server, address, LOOPBACK)
         return client
+
+    # What tests of clients do with it.
+
+    def set_beating(self, beating: Callable[[str], bool]) -> None:
+        """Ask, whenever a heartbeat or the cut for want of an answer is due, whether there is to be one.
+
+        `beating` is given the connection's id, as `connected` tells it.
+        """
+        self._reception.beating = beating
+
+    def lose_ring(self) -> None:
+        """Forget all that clients could resume from. Whoever comes back and lacks anything is told of a gap."""
+        self._broker.store.clear(trio.current_time())
 
     # What open_server does with it.
 
@@ -117,6 +170,7 @@ class Server:
         Returns when every connection has ended; give it a deadline, after which the nursery is to be cancelled.
         """
         self._stopping = True
+        self._broker.notify()  # wait_subscribed() is to end
         self._listening.cancel()
         self._broker.cancel_sources()
         await self._broker.settle()

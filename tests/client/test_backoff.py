@@ -172,3 +172,10 @@ def test_an_outage_of_an_hour_costs_few_attempts() -> None:
         while now < 3_600:
             now += backoff.next(failure, 0) or 0.0
         assert backoff.failures < most
+
+
+def test_the_jitter_of_a_feed_is_its_settings() -> None:
+    draws = iter([1.0, 0.0])
+    config = Reconnect(jitter=lambda: next(draws))
+    backoff = Backoff(config, config.jitter)
+    assert [backoff.next(LOST, 0) for _ in range(2)] == [0.25, 0]
