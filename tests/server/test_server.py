@@ -63,21 +63,20 @@ async def test_it_tells_frequencies_apart(autojump_clock: MockClock) -> None:
 
 async def test_a_wait_that_makes_no_sense_or_has_no_end(autojump_clock: MockClock) -> None:
     ended: list[ServerClosedError] = []
-    async with trio.open_nursery() as nursery:
-        async with memory_server() as server:
-            with pytest.raises(EventError, match="unknown dataset 'None'"):
-                await server.wait_subscribed(dataset="None")
-            with pytest.raises(ValueError, match="no symbol"):
-                await server.wait_subscribed(symbols=["a b"])
+    async with trio.open_nursery() as nursery, memory_server() as server:
+        with pytest.raises(EventError, match="unknown dataset 'None'"):
+            await server.wait_subscribed(dataset="None")
+        with pytest.raises(ValueError, match="no symbol"):
+            await server.wait_subscribed(symbols=["a b"])
 
-            async def wait() -> None:
-                try:
-                    await server.wait_subscribed(Channel.TRADES)
-                except ServerClosedError as error:
-                    ended.append(error)
+        async def wait() -> None:
+            try:
+                await server.wait_subscribed(Channel.TRADES)
+            except ServerClosedError as error:
+                ended.append(error)
 
-            nursery.start_soon(wait)
-            await wait_all_tasks_blocked()
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
     assert len(ended) == 1
     with pytest.raises(ServerClosedError):
         server.publisher()
