@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-import attrs
 import trio
 
-from datafye_trio.aggregates import Aggregation
 from datafye_trio.broker.derived import Derived, topics_of_bar
 from datafye_trio.broker.positions import DatasetPositions
 from datafye_trio.broker.ring import RingStore
@@ -19,7 +17,8 @@ from datafye_trio.errors import EventError, SourceError, leaves_of
 from datafye_trio.logs import get_logger
 from datafye_trio.model import Bar, Channel, DatasetInfo, Ema, Event, Frequency, Sma, Trade
 from datafye_trio.protocol import normalise_symbol
-from datafye_trio.sources import BATCH, Aggregating, Historical, History, Mark, Source
+from datafye_trio.sources import BATCH, Historical, History, Mark, Source
+from datafye_trio.sources.offers import aggregation_of, offered, places_of
 
 if TYPE_CHECKING:
     from datafye_trio.broker.broker import Broker
@@ -41,14 +40,15 @@ class Dataset:
     """A dataset in the broker. It is the `Publisher` of its source."""
 
     def __init__(self, info: DatasetInfo, source: Source, epoch: str, store: RingStore, broker: Broker) -> None:
-        aggregation = source.aggregation if isinstance(source, Aggregating) else None
-        self.info = info = _with_derived(info, aggregation)
+        aggregation = aggregation_of(source)
+        self.info = info = offered(info, aggregation)
         self.epoch = epoch
         self.state = SourceState.RUNNING
         self.why = ""
         self.on_stop: Callable[[Dataset], None] = lambda _: None
         self.boards = {
-            key: Board(info.name, info.asset_class, epoch, key, store) for key in _board_keys(info, aggregation)
+            (key := BoardKey(*place)): Board(info.name, info.asset_class, epoch, key, store)
+            for place in places_of(info, aggregation)
         }
         self.derived = None if aggregation is None else Derived(aggregation, info.name, info.asset_class, self.boards)
         self.source = source
@@ -206,8 +206,8 @@ class Dataset:
             try:
                 return topics_of_bar(event, self.boards)
             except KeyError:
-                offered = ", ".join(self.info.frequencies)
-                raise EventError(f"{event.frequency!r} is not offered by dataset {self.info.name}: {offered}") from None
+                names = ", ".join(self.info.frequencies)
+                raise EventError(f"{event.frequency!r} is not offered by dataset {self.info.name}: {names}") from None
         folded = self.derived is not None and isinstance(event, Trade)
         channels = channels_of(event, self.info, or_none=folded)
         topics = tuple(self.boards[BoardKey(channel)].topic(event.symbol) for channel in channels)
@@ -229,24 +229,3 @@ class Dataset:
 
 def _sentence(error: BaseException) -> str:
     return str(error) if isinstance(error, SourceError) else f"{type(error).__name__}: {error}"
-
-
-def _with_derived(info: DatasetInfo, aggregation: Aggregation | None) -> DatasetInfo:
-    """What the dataset offers, with the bars and indicators that are made of its trades."""
-    if aggregation is None:
-        return info
-    derived = {channel for channel in Channel if aggregation.frequencies_of(channel)}
-    channels = tuple(channel for channel in Channel if channel in derived or channel in info.channels)
-    found = {frequency for channel in derived for frequency in aggregation.frequencies_of(channel)}
-    return attrs.evolve(info, channels=channels, frequencies=tuple(one for one in Frequency if one in found))
-
-
-def _board_keys(info: DatasetInfo, aggregation: Aggregation | None) -> Iterator[BoardKey]:
-    for channel in info.channels:
-        if not channel.has_frequency:
-            yield BoardKey(channel)
-            continue
-        for frequency in info.frequencies if aggregation is None else aggregation.frequencies_of(channel):
-            yield BoardKey(channel, frequency)
-            if channel is Channel.AGGREGATES:
-                yield BoardKey(channel, frequency, running=True)
