@@ -14,7 +14,7 @@ each with what it rests on ("samples" are Datafye's WebSocket samples; "open" is
 - Pongs: to answer a heartbeat with a pong message is documented, its form is open: all that the server takes pass.
 - What is no JSON object passes: that a server says `error` to it, or closes, is documented enough.
 - Answers, heartbeats and the greeting: that there are such frames is known, no field but `type`.
-- Errors: a text says what is wrong; codes, and to which request one belongs, are open.
+- Errors: a text says what is wrong; codes, and to which request one belongs, are open. Symbols stand in the text.
 - Data: the fields of the REST records, without numbers or names of datasets and streams.
 - Snapshots: whether one comes first is open: none. Gaps, too, and lists of subscriptions are this project's own.
 - Bars: finished ones only, say the samples. Corrections of a finished bar are nowhere: none.
@@ -41,6 +41,8 @@ __all__ = ["Answer", "Dialect", "Refusal"]
 _VERBS: Final = ("action", "type", "op")
 """In which a pong may say that it is one."""
 _SUBPROTOCOL: Final = b"sec-websocket-protocol"
+_SHOWN: Final = 10
+"""Symbols that the text of an error names."""
 _AGAIN: Final = (
     "a second request on a connection: Datafye does not document whether it would add or replace; open a connection "
     "for each, as its own clients do"
@@ -118,7 +120,10 @@ class Dialect:
         known = FIELDS.get(kind) or (None if self._hides(fields) else RECORDS.get((kind, fields.get("assetClass", ""))))
         if known is None:
             return None
-        return _encode({name: value for name, value in {**fields, "type": kind}.items() if name in known})
+        fields["type"] = kind
+        if kind == "error" and (refused := fields.get("symbols")):
+            fields["message"] += f" ({', '.join(refused[:_SHOWN])})"
+        return _encode({name: value for name, value in fields.items() if name in known})
 
     def _kind(self, fields: dict[str, Any]) -> str:
         """The `type` that a message has in this dialect."""
