@@ -32,8 +32,7 @@ class Lane:
     def __init__(self, conditions: Conditions, rng: random.Random, limit: int | None) -> None:
         self.sent = 0
         """Bytes that were written."""
-        self.limit = math.inf if limit is None else limit
-        """The lane is cut when so many were."""
+        self._limits: dict[object, float] = {None: math.inf if limit is None else limit}
         self._conditions = conditions
         self._random = rng
         self._queue: deque[tuple[float, bytes]] = deque()
@@ -42,6 +41,16 @@ class Lane:
         self._last_due = -math.inf
         self._ended = False
         self._changed = trio.lowlevel.ParkingLot()
+
+    @property
+    def writing(self) -> bool:
+        """Whether bytes are being written: where that lasts, the peer does not take them."""
+        return self._under_way > 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are bytes that are not to be written yet, by the clock or since the lane is held."""
+        return self._queued > self._under_way
 
     @property
     def conditions(self) -> Conditions:
@@ -70,29 +79,39 @@ class Lane:
         self._queued += len(data)
         self.wake()
 
-    def inject(self, data: bytes) -> None:
-        """As `put`, for what no reader waits with.
+    def inject(self, data: bytes) -> bool:
+        """As `put`, for what no reader waits with; a tap calls it between two frames.
 
-        Raises:
-            trio.WouldBlock: the peer has not taken what was put in before.
+        False, and it is not sent: the peer has not taken what is before it.
         """
         if self._queued + len(data) > _QUEUE + _INJECTED:
-            raise trio.WouldBlock
+            return False
         self.put(data)
+        return True
 
     def end(self) -> None:
         """After what is under way comes the end."""
         self._ended = True
         self.wake()
 
-    def cut_after(self, count: int) -> None:
-        """Let so many bytes more pass, beyond those that are being written, and then cut."""
-        self.limit = min(self.limit, self.sent + self._under_way + count)
+    @property
+    def limit(self) -> float:
+        """The lane is cut when so many bytes were sent."""
+        return min(self._limits.values())
+
+    def cut_after(self, count: int, owner: object) -> None:
+        """Let so many bytes more pass, beyond those that are being written, and then cut. `lift` takes it back."""
+        self._limits[owner] = self.sent + self._under_way + count
         self.wake()
 
-    def cut_behind(self) -> None:
-        """Let what is queued pass, and then cut."""
-        self.cut_after(self._queued - self._under_way)
+    def cut_behind(self, more: int, owner: object) -> None:
+        """Let what is queued pass, and so many bytes that will be put in next, and then cut."""
+        self._limits[owner] = self.sent + self._queued + more
+        self.wake()
+
+    def lift(self, owner: object) -> bool:
+        """Take a cut back; whether it had been made already."""
+        return self.sent >= self._limits.pop(owner, math.inf)
 
     def room(self) -> int:
         """How many bytes may be read for this lane without one that is not to pass."""

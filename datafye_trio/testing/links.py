@@ -47,22 +47,6 @@ class Link:
         """The lane of a direction."""
         return self.to_client if direction == "from_server" else self.to_server
 
-    def send_to_client(self, data: bytes) -> None:
-        """Put bytes in after those that are on their way to the client; a tap calls it between two frames.
-
-        Raises:
-            trio.WouldBlock: the client has not taken what is before them.
-        """
-        self.to_client.inject(data)
-
-    def send_to_server(self, data: bytes) -> None:
-        """Likewise to the server.
-
-        Raises:
-            trio.WouldBlock: the server has not taken what is before them.
-        """
-        self.to_server.inject(data)
-
     def drop(self) -> None:
         """Cut it now: by TCP a reset. Idempotent."""
         self._cut(self, None)

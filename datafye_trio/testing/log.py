@@ -11,7 +11,9 @@ import attrs
 import msgspec
 import trio
 
-__all__ = ["Entry", "Kind", "Log"]
+from datafye_trio.wire import Opcode
+
+__all__ = ["Entry", "Kind", "Log", "decode"]
 
 Kind: TypeAlias = Literal[
     "open", "refused", "http", "text", "binary", "close", "ping", "pong", "part", "raw", "fault", "gone"
@@ -23,6 +25,7 @@ connection, `gone` its end."""
 _T = TypeVar("_T")
 _ENTRIES: Final = 100_000
 _BYTES: Final = 256 * 1024 * 1024
+_OPCODES: Final = {"text": Opcode.TEXT, "binary": Opcode.BINARY}
 _SHOWN: Final = 200
 """Characters of a payload in a readable line."""
 
@@ -55,14 +58,7 @@ class Entry:
     @cached_property
     def message(self) -> dict[str, Any] | None:
         """The payload as a dict: JSON of a text frame, MessagePack of a binary one; None where it is neither."""
-        if self.kind not in ("text", "binary"):
-            return None
-        decode = msgspec.json.decode if self.kind == "text" else msgspec.msgpack.decode
-        try:
-            found = decode(self.payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
-            return None
-        return found if isinstance(found, dict) else None
+        return decode(_OPCODES[self.kind], self.payload) if self.kind in _OPCODES else None
 
     def __str__(self) -> str:
         arrow = "->" if self.direction == "in" else "<-"
@@ -80,6 +76,16 @@ class Entry:
         else:
             text = self.payload.decode(errors="backslashreplace")
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(self.payload)} bytes)"
+
+
+def decode(opcode: int, payload: bytes) -> dict[str, Any] | None:
+    """A text message as JSON, a binary one as MessagePack; None where that gives no dict."""
+    read = msgspec.json.decode if opcode == Opcode.TEXT else msgspec.msgpack.decode
+    try:
+        found = read(payload)
+    except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
+        return None
+    return found if isinstance(found, dict) else None
 
 
 class Log:

@@ -67,7 +67,7 @@ class Proxy:
     Attributes:
         plan: says of each new connection when to cut it; None lets all live. May be set at any time.
         cuts: what was cut, in order.
-        on_refused: called for each connection that is refused.
+        gate: asked of each connection that comes in: True refuses it.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Proxy:
     ) -> None:
         self.plan = plan
         self.cuts: list[Cut] = []
-        self.on_refused: Callable[[], None] | None = None
+        self.gate: Callable[[], bool] | None = None
         self._greet = greet
         self._seed = seed
         self._conditions: dict[Direction, Conditions] = {"from_server": Conditions(), "from_client": Conditions()}
@@ -153,11 +153,9 @@ class Proxy:
     def _refuses(self) -> bool:
         if self._refuse_next > 0:
             self._refuse_next -= 1
-        elif trio.current_time() >= self._refuse_until:
+        elif trio.current_time() >= self._refuse_until and not (self.gate is not None and self.gate()):
             return False
         self._refused += 1
-        if self.on_refused is not None:
-            self.on_refused()
         return True
 
     async def _serve_socket(self, stream: trio.SocketStream) -> None:
