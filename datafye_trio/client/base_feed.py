@@ -9,6 +9,7 @@ from datafye_trio.client.host import Host
 from datafye_trio.client.market_time import MarketTime
 from datafye_trio.client.options import SubscribeOptions, make_wish
 from datafye_trio.client.subscription import Subscription
+from datafye_trio.errors import FeedError
 from datafye_trio.model import Frequency
 
 __all__ = ["BaseFeed"]
@@ -90,4 +91,8 @@ class BaseFeed(Generic[T]):
         Raises:
             FeedError: the feed has ended.
         """
-        return await self._market.wait_until(time_ns)
+        try:
+            return await self._market.wait_until(time_ns)
+        except FeedError:
+            self._host.failure_met = True
+            raise

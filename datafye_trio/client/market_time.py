@@ -24,6 +24,7 @@ class MarketTime:
         self._settled = False
         self._failure: FeedError | None = None
         self._ended = False
+        self._awaited: list[int] = []
         self._moved = trio.lowlevel.ParkingLot()
 
     def now(self) -> int:
@@ -40,13 +41,20 @@ class MarketTime:
         """An event has come: it is now as late as that at least. The first one may set the clock back."""
         self.reach(event_time(event, asset_class))
 
-    def reach(self, time_ns: int) -> None:
-        """It is as late as this at least."""
-        ahead = time_ns - _trio_ns()
-        if ahead > self._ahead or not self._settled:
-            self._ahead, self._settled = ahead, True
-            if self._moved:
-                self._moved.unpark_all()
+    def reach(self, time_ns: int) -> bool:
+        """It is as late as this at least. Returns whether somebody has waited for it."""
+        if time_ns > self.now() or not self._settled:
+            return self.set(time_ns)
+        return False
+
+    def set(self, time_ns: int) -> bool:
+        """It is exactly this now. Returns whether somebody has waited for it."""
+        self._ahead, self._settled = time_ns - _trio_ns(), True
+        # Who waits for later goes on to wait: to be woken by each event would cost more than the event.
+        if not self._awaited or min(self._awaited) > time_ns:
+            return False
+        self._moved.unpark_all()
+        return True
 
     def end(self, failure: FeedError | None) -> None:
         """Nothing more comes: the data has ended, or the feed by a failure. The clock goes on."""
@@ -60,10 +68,14 @@ class MarketTime:
             FeedError: the feed has ended.
         """
         await trio.lowlevel.checkpoint()
-        while (left := time_ns - self.now()) > 0 and not self._ended:
-            # A nanosecond is less than a float of seconds may hold: without the margin this could spin.
-            with trio.move_on_after(left / 1e9 + 1e-9):
-                await self._moved.park()
+        self._awaited.append(time_ns)
+        try:
+            while (left := time_ns - self.now()) > 0 and not self._ended:
+                # Less than a microsecond may be lost in a float of seconds, and this would spin.
+                with trio.move_on_after(max(left / 1e9, 1e-6)):
+                    await self._moved.park()
+        finally:
+            self._awaited.remove(time_ns)
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         return time_ns <= self.now()

@@ -9,7 +9,7 @@ import attrs
 
 from datafye_trio.aggregates import Aggregation
 from datafye_trio.model import Channel, DatasetInfo, Frequency
-from datafye_trio.sources.base import Aggregating, Source
+from datafye_trio.sources.base import Aggregating
 
 __all__ = ["Place", "aggregation_of", "offered", "places_of"]
 
@@ -17,7 +17,7 @@ Place: TypeAlias = tuple[Channel, Frequency | None, bool]
 """Channel, frequency, and whether bars that are still forming are meant."""
 
 
-def aggregation_of(source: Source) -> Aggregation | None:
+def aggregation_of(source: object) -> Aggregation | None:
     """How bars are made of a source's trades, None where they are not."""
     return source.aggregation if isinstance(source, Aggregating) else None
 

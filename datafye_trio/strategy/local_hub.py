@@ -1,0 +1,166 @@
+"""Between sources and subscriptions of one process: hands events out, and makes a source wait for a slow program.
+
+A source is made to wait as long as the program goes on reading; one that has not read for `PATIENCE` seconds, with a
+full buffer, is passed over and told so by a gap, as a server does it: nobody is held up for longer by somebody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import trio
+
+from datafye_trio.client.board import BoardKey
+from datafye_trio.client.market_time import MarketTime
+from datafye_trio.client.options import Wish, resolve
+from datafye_trio.client.sink import Sink
+from datafye_trio.errors import FeedError
+from datafye_trio.model import AssetClass, Event
+from datafye_trio.protocol import DatasetOffer
+from datafye_trio.sources import Mark
+from datafye_trio.sources.positions import Positions
+from datafye_trio.strategy.local_book import EPOCH, LocalBook, LocalTopic
+from datafye_trio.strategy.local_dataset import LocalDataset, Routed
+
+__all__ = ["PATIENCE", "LocalHub", "LocalPublisher"]
+
+PATIENCE: Final = 5.0
+
+
+class LocalHub:
+    """The `Host` of subscriptions to sources of the same process.
+
+    Args:
+        datasets: what there is, the first one the default.
+        market: the market's clock.
+    """
+
+    def __init__(self, datasets: Sequence[LocalDataset], market: MarketTime) -> None:
+        self.datasets = {dataset.info.name: dataset for dataset in datasets}
+        self.book = LocalBook([(dataset.info, dataset.keys) for dataset in datasets])
+        self.market = market
+        self.failure: FeedError | None = None
+        self.failure_met = False
+        self._changed = trio.lowlevel.ParkingLot()
+        self._offers = [
+            DatasetOffer(one.info.name, one.info.asset_class, EPOCH, one.info.channels, one.info.frequencies)
+            for one in datasets
+        ]
+
+    # What subscriptions call: see `Host`.
+
+    async def boards(self, wish: Wish) -> Sequence[tuple[BoardKey, AssetClass]]:
+        """Where a wish belongs. Always a checkpoint. Cancel-safe.
+
+        Raises:
+            SubscriptionError: there is no such dataset.
+            FeedError: the feed has ended.
+        """
+        await trio.lowlevel.checkpoint()
+        if self.failure is not None:
+            self.failure_met = True
+            raise self.failure.with_traceback(None)
+        return resolve(wish, self._offers)
+
+    def wake(self) -> None:
+        """Something was attached, detached, paused or unpaused."""
+        if self._changed:
+            self._changed.unpark_all()
+
+    # What gives events calls.
+
+    def end(self, failure: FeedError | None = None) -> None:
+        """Nothing more comes: the data has ended, or what gave it has failed. The first reason wins."""
+        if self.failure is None:
+            self.failure = failure
+            self.book.end(failure)
+            self.market.end(failure)
+
+    async def hand_out(self, routed: Sequence[Routed]) -> None:
+        """Put messages into the buffers of those who want them; waits for who reads and has no room, else not at all.
+
+        Cancelled, some of them may have been handed out, and not all.
+        """
+        for board, event in routed:
+            topic = self.book.topic(board, event.symbol)
+            if topic is not None and (full := topic.came(event)):
+                await self._wait_for(full, topic)
+
+    def wake_readers(self) -> bool:
+        """Wake the programs that wait for what was handed out; whether there are any."""
+        woken = [sink for sink in self.book.waiting if len(sink.buffer)]
+        for sink in woken:
+            sink.changed()
+        return bool(woken)
+
+    async def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition on subscriptions holds. Always a checkpoint. Cancel-safe."""
+        await trio.lowlevel.checkpoint()
+        while not condition():
+            await self._changed.park()
+
+    async def _wait_for(self, full: Sequence[Sink], topic: LocalTopic) -> None:
+        for sink in full:
+            sink.full()  # pauses it, or ends it, as its policy has it
+        self.wake_readers()
+        with trio.move_on_after(PATIENCE):
+            await self.wait_for(lambda: not any(sink.paused for sink in full))
+        for sink in full:
+            if not sink.paused:
+                topic.again(sink)
+                continue
+            for one in list(sink.topics):
+                assert isinstance(one, LocalTopic)  # noqa: S101 -- as the book makes them
+                one.leave_behind(sink, lacks_newest=one is topic)
+
+
+class LocalPublisher:
+    """What a source is given; see `datafye_trio.sources.Publisher`."""
+
+    def __init__(self, hub: LocalHub, dataset: LocalDataset, wall_clock: Callable[[], int]) -> None:
+        self._hub = hub
+        self._dataset = dataset
+        self._wall_clock = wall_clock
+
+    async def publish(self, events: Event | Sequence[Event]) -> None:
+        """Hand events to the subscriptions; waits for a program that reads too slowly. Always a checkpoint.
+
+        Cancelled where it waits, it has published a part.
+
+        Raises:
+            EventError: an event is malformed; nothing of the call was published.
+        """
+        batch = list(events) if isinstance(events, Sequence) else [events]
+        dataset, hub = self._dataset, self._hub
+        for event in batch:
+            dataset.check(event)
+        for event in batch:
+            hub.market.saw(event, dataset.info.asset_class)
+            await hub.hand_out(dataset.expand(event, hub.book))
+        hub.wake_readers()
+        await trio.lowlevel.checkpoint()
+
+    async def mark(self, mark: Mark) -> None:
+        """Tell what happens between events: the end of the data, a jump. Always a checkpoint."""
+        await self._hub.hand_out(self._dataset.on(mark, self._hub.book))
+        self._hub.wake_readers()
+        await trio.lowlevel.checkpoint()
+
+    async def room(self) -> None:
+        """A checkpoint: `publish` itself waits for room."""
+        await trio.lowlevel.checkpoint()
+
+    async def wait_subscribed(self, topics: int) -> None:
+        """Wait until at least so many topics have a subscriber. Cancel-safe."""
+        name = self._dataset.info.name
+        await self._hub.wait_for(lambda: self._hub.book.subscribed_topics(name) >= topics)
+
+    @property
+    def positions(self) -> Positions:
+        """There are none here: a source that needs them is refused before it runs."""
+        raise NotImplementedError
+
+    def now_ns(self) -> int:
+        """The wall clock, in nanoseconds since 1970 UTC."""
+        return self._wall_clock()
