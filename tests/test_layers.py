@@ -11,7 +11,7 @@ import datafye_trio
 
 ROOT = Path(datafye_trio.__file__).parent
 LAYERS = [
-    "errors", "version", "logs", "model", "protocol", "aggregates", "recordings", "sources", "broker", "wire",
+    "errors", "version", "logs", "nurseries", "model", "protocol", "aggregates", "recordings", "sources", "broker", "wire",
     "connection", "server", "client", "relay", "strategy", "testing", "cli",
 ]  # fmt: skip
 TOP = {"__init__", "__main__"}

@@ -20,8 +20,9 @@ from datafye_trio.client.seam import SubscriptionSince
 from datafye_trio.client.states import StateChange, StateWatch
 from datafye_trio.client.subscription import Subscription
 from datafye_trio.client.urls import default_url, normal_url
-from datafye_trio.errors import ConfigurationError, FeedClosedError, leaves_of
+from datafye_trio.errors import ConfigurationError, FeedClosedError
 from datafye_trio.model import FeedItem, Frequency, Gap, Live, TopicKey
+from datafye_trio.nurseries import BareNursery
 from datafye_trio.protocol import Connected
 from datafye_trio.wire.client import open_client
 
@@ -127,7 +128,7 @@ class WireFeed(BaseFeed[T]):
 
 
 class _Opening(AbstractAsyncContextManager[WireFeed[T]]):
-    """Opens a feed, and ends it. A class, for the reasons that `open_server` gives."""
+    """Opens a feed, and ends it."""
 
     def __init__(self, url: str | None, config: FeedConfig | None, *, raw: bool) -> None:
         if url is not None and not isinstance(url, str):
@@ -138,35 +139,24 @@ class _Opening(AbstractAsyncContextManager[WireFeed[T]]):
         self._config = config if config is not None else FeedConfig()
         open_client(self._url, self._config.client_options())  # refuses here what it could not use
         self._raw = raw
-        self._manager: AbstractAsyncContextManager[trio.Nursery]
+        self._tasks = BareNursery("the feed")
         self._hub: Hub | None = None
-        self._nursery: trio.Nursery | None = None
 
     async def __aenter__(self) -> WireFeed[T]:
-        if self._nursery is not None:
+        if self._hub is not None:
             raise FeedClosedError("a feed is opened once: call open_feed again for another one")
         self._hub = Hub(self._url, self._config, raw=self._raw)
-        self._manager = trio.open_nursery()
-        self._nursery = await self._manager.__aenter__()
-        self._hub.nursery = self._nursery
-        self._nursery.start_soon(self._hub.run)
+        self._hub.nursery = await self._tasks.enter()
+        self._hub.nursery.start_soon(self._hub.run)
         return WireFeed(self._hub)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._hub is not None and self._nursery is not None  # noqa: S101, PT018 -- set by __aenter__
+        assert self._hub is not None  # noqa: S101 -- set by __aenter__
         failure = self._hub.failure
         self._hub.end(closed())
-        self._nursery.cancel_scope.cancel()
-        try:
-            await self._manager.__aexit__(kind, error, traceback)  # noqa: ASYNC102 -- ends when its tasks do
-        except BaseExceptionGroup as group:
-            # What the body raised goes on by itself, bare; so does what our task raised.
-            own = {id(leaf) for leaf in leaves_of(error)} if error is not None else set()
-            ours = [leaf for leaf in leaves_of(group) if id(leaf) not in own and not isinstance(leaf, trio.Cancelled)]
-            if ours:
-                raise ours[0] from None
+        await self._tasks.leave(error)  # noqa: ASYNC102 -- ends when its tasks do
         await trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC102 -- tells outside what was taken out of the group
         if error is None and failure is not None and not self._hub.failure_met:
             raise failure.with_traceback(None)

@@ -11,7 +11,7 @@ from typing import Final
 
 import trio
 
-from datafye_trio.errors import leaves_of
+from datafye_trio.nurseries import BareNursery
 from datafye_trio.protocol import CloseCode, Ending
 from datafye_trio.server.config import ServerConfig
 from datafye_trio.server.server import Server
@@ -26,8 +26,7 @@ class open_server(AbstractAsyncContextManager[Server]):  # noqa: N801 -- reads a
     """Run a server while the body runs: `async with open_server(config, sources=[...]) as server: server.url`.
 
     At the end every client gets 1001 and what was queued for it, within `config.drain_seconds`. What the body raises
-    leaves it bare, not in an exception group. A class, not an async generator, because a nursery must not stay open
-    across a yield, and because the group that a nursery makes is taken apart here.
+    leaves it bare, not in an exception group.
 
     Args:
         config: the settings; the default is `localhost:8080`.
@@ -55,18 +54,16 @@ class open_server(AbstractAsyncContextManager[Server]):  # noqa: N801 -- reads a
         self._listen = listen
         self._wall_clock = wall_clock
         self._new_epoch = new_epoch
-        self._manager = trio.open_nursery()
+        self._tasks = BareNursery("the server")
         self._server: Server | None = None
-        self._nursery: trio.Nursery | None = None
 
     async def __aenter__(self) -> Server:
         server = Server(self._config, self._sources, wall_clock=self._wall_clock, new_epoch=self._new_epoch)
-        self._nursery = await self._manager.__aenter__()
+        nursery = await self._tasks.enter()
         try:
-            await server.start(self._nursery, listen=self._listen)
+            await server.start(nursery, listen=self._listen)
         except BaseException as error:
-            self._nursery.cancel_scope.cancel()
-            await self._leave(error)  # noqa: ASYNC102 -- leaves the nursery: ends when its tasks do
+            await self._tasks.leave(error)  # noqa: ASYNC102 -- ends when its tasks do
             raise
         self._server = server
         return server
@@ -74,23 +71,9 @@ class open_server(AbstractAsyncContextManager[Server]):  # noqa: N801 -- reads a
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._server is not None and self._nursery is not None  # noqa: S101, PT018 -- set by __aenter__
+        assert self._server is not None  # noqa: S101 -- set by __aenter__
         # Cancelled means soon: each connection is cancelled as well, and tells its peer by itself.
         seconds = 0.0 if isinstance(error, trio.Cancelled) else self._config.drain_seconds
         with trio.CancelScope(shield=True, deadline=trio.current_time() + seconds):
             await self._server.stop(_SHUTDOWN)
-        self._nursery.cancel_scope.cancel()
-        await self._leave(error)  # noqa: ASYNC102 -- likewise
-
-    async def _leave(self, error: BaseException | None) -> None:
-        """Leave the nursery; raises what a task of ours raised, and nothing where only the body's own error is left."""
-        try:
-            await self._manager.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
-        except BaseExceptionGroup as group:
-            # Leaf by leaf: taking cancellations out of a group makes it anew, so a body's own group is not itself here.
-            own = {id(leaf) for leaf in leaves_of(error)} if error is not None else set()
-            ours = [leaf for leaf in leaves_of(group) if id(leaf) not in own and not isinstance(leaf, trio.Cancelled)]
-            if len(ours) == 1:
-                raise ours[0] from None
-            if ours:
-                raise BaseExceptionGroup("several tasks of the server failed", ours) from None
+        await self._tasks.leave(error)  # noqa: ASYNC102 -- likewise
