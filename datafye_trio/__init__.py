@@ -1,4 +1,4 @@
-"""Datafye's streaming market data API on Trio: a server, a client, and the words that they speak.
+"""Datafye's streaming market data API on Trio: a server, a client, strategies, and the words that they speak.
 
 Everything public is here: `from datafye_trio import open_server, ServerConfig, Synthetic, Trade`. The names stand in
 `__init__.pyi` beside this file, and each is loaded when it is first asked for: the pytest plugin lies in this package,

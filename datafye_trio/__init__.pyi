@@ -97,6 +97,7 @@ from .sources import (
     SyntheticHistory,
     SyntheticMarket,
 )  # fmt: skip
+from .strategy import Feed, LocalFeed, RecordingOptions, open_local_feed, run_on_recording
 from .version import __version__
 from .wire import InboundLimits
 
@@ -105,6 +106,7 @@ __all__ = [
     "InboundLimits", "OutboxLimits", "RequestLimits", "RingLimits",
     "open_feed", "open_raw_feed", "WireFeed", "FeedConfig", "Layout", "Reconnect", "RawItem", "Subscription",
     "SubscribeOptions", "SubscriptionSince", "SubscriptionStatistics", "HistoryStream", "HistoryOptions", "Moment",
+    "Feed", "open_local_feed", "LocalFeed", "run_on_recording", "RecordingOptions",
     "FeedState", "StateChange", "StateWatch", "LedgerEntry",
     "default_url", "deployment_url",
     "Quote", "Trade", "Bar", "Line", "Sma", "Ema", "Halt", "Resume", "Event", "Timed",
