@@ -7,6 +7,7 @@ DatafyeError
 ├── RecordingError          a recording cannot be written: a full disk, a folder in use
 ├── RequestError            the peer's: a request that is refused (protocol.md section 7)
 ├── ServerClosedError       the server is gone
+├── FillError               a paper book cannot fill: no quote, a halted symbol
 └── FeedError               a client's feed cannot go on, or cannot do what is asked
     ├── ConnectError        there is no connection: unknown name, refused, TLS, an HTTP status, no answer
     ├── DisconnectedError   the server closed the connection, or it was lost
@@ -22,8 +23,8 @@ from typing import Literal, TypeAlias
 
 __all__ = [
     "BufferOverflowError", "ConfigurationError", "ConnectError", "ConnectFailure", "DatafyeError", "DisconnectedError",
-    "EventError", "FeedClosedError", "FeedError", "RecordingError", "RequestError", "ServerClosedError", "SourceError",
-    "SubscriptionError",
+    "EventError", "FeedClosedError", "FeedError", "FillError", "RecordingError", "RequestError", "ServerClosedError",
+    "SourceError", "SubscriptionError",
 ]  # fmt: skip
 
 ConnectFailure: TypeAlias = Literal["resolve", "refused", "reset", "tls", "timeout", "status", "proxy", "protocol"]
@@ -53,6 +54,10 @@ class RecordingError(DatafyeError):
 
 class ServerClosedError(DatafyeError):
     """Something was asked of a server that has stopped."""
+
+
+class FillError(DatafyeError):
+    """A paper book cannot fill what is wished: no quote, or an empty side of it, or a halt. Nothing has changed."""
 
 
 class RequestError(DatafyeError):
