@@ -1,11 +1,23 @@
+from .audience import OpenConnection
+from .builders import START, bar, ema, halt, quote, resume, sma, trade
+from .conditions import Conditions
 from .cuts import Cut, CutAfter, Direction, Plan, RandomCuts, scripted
+from .expectations import Expectation, ExpectationError
+from .faults import Faults
+from .log import Entry, Log
 from .numbering import NumberedConfig, NumberedSource, Topic, number_of, numbered
+from .opening import open_test_server
 from .oracle import Fault, Oracle, Verdict
+from .playing import Playing
 from .proxy import Proxy, ProxyStatistics, Upstream, open_proxy
+from .server import TestServer
 
 __all__ = [
+    "open_test_server", "TestServer", "OpenConnection", "Expectation", "ExpectationError", "Playing",
+    "START", "bar", "ema", "halt", "quote", "resume", "sma", "trade",
     "Cut", "CutAfter", "Direction", "Plan", "RandomCuts", "scripted",
-    "Proxy", "ProxyStatistics", "Upstream", "open_proxy",
+    "Conditions", "Proxy", "ProxyStatistics", "Upstream", "open_proxy",
+    "Entry", "Faults", "Log",
     "NumberedConfig", "NumberedSource", "Topic", "number_of", "numbered",
     "Fault", "Oracle", "Verdict",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The door of a test server: what a client asks for is read, refused where a fault or the dialect says so, or tapped."""
+"""The door of a test server: what a client asks for is read, and refused where a fault or the dialect says so."""
 
 from __future__ import annotations
 

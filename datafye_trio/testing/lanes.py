@@ -127,6 +127,11 @@ class Lane:
         while self._conditions.held:
             await self._changed.park()
 
+    async def wait_ended(self) -> None:
+        """Wait until all was written, and nothing more will come. Cancel-safe."""
+        while self._queued or not self._ended:
+            await self._changed.park()
+
     async def run(self, target: trio.abc.Stream, flowing: Callable[[], bool], passed: Callable[[int], None]) -> bool:
         """Write what is put in, until the end (then True) or the cut (then False).
 

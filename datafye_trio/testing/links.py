@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 import trio
@@ -12,6 +12,9 @@ from datafye_trio.testing.cuts import Direction
 from datafye_trio.testing.lanes import READ, Lane
 
 __all__ = ["Greeting", "Link", "Tap"]
+
+_LAST_SECONDS: Final = 1.0
+"""What a client that takes nothing may cost."""
 
 
 class Link:
@@ -83,6 +86,7 @@ class Link:
                     lane.end()
                     return
         except trio.BrokenResourceError:
+            lane.end()
             await self._broken(client=direction == "from_client")
 
     async def _write(self, direction: Direction, target: trio.abc.Stream) -> None:
@@ -103,8 +107,10 @@ class Link:
 
     async def _broken(self, *, client: bool) -> None:
         """An end is gone without a word: so the other goes. But a client learns nothing while its lane is held."""
-        if not client:
+        if not client and self.to_client.conditions.held:
             await self.to_client.wait_open()
+            with trio.move_on_after(_LAST_SECONDS):  # what was held back goes on before the end
+                await self.to_client.wait_ended()
         self.scope.cancel()
 
 

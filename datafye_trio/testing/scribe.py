@@ -16,7 +16,8 @@ __all__ = ["Request", "Scribe", "Way"]
 Way: TypeAlias = Literal["in", "out"]
 _KINDS: Final[dict[int, Kind]] = {RAW: "raw", 0: "part", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
 _MESSAGE: Final = 16 * 1024 * 1024
-"""Bytes of the largest message in parts that is put together."""
+_PARTS: Final = 1_000
+"""The largest message in parts that is put together."""
 _ASKING: Final = ("open", "refused", "http")
 
 
@@ -43,6 +44,7 @@ class Scribe:
         self.request = request
         self._log = log
         self._parts: dict[Way, list[Frame]] = {"in": [], "out": []}
+        self._sizes: dict[Way, int] = {"in": 0, "out": 0}
 
     def note(
         self, kind: Kind, way: Way = "out", *, payload: bytes = b"", code: int | None = None, reason: str = ""
@@ -73,9 +75,11 @@ class Scribe:
         parts = self._parts[way]
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY) and not frame.fin:
             parts[:] = [frame]
+            self._sizes[way] = len(frame.raw)
         elif frame.opcode == Opcode.CONTINUATION and parts:
             parts.append(frame)
-            if sum(len(part.raw) for part in parts) > _MESSAGE:
+            self._sizes[way] += len(frame.raw)
+            if self._sizes[way] > _MESSAGE or len(parts) > _PARTS:
                 parts.clear()
             elif frame.fin:
                 payload = b"".join(part.payload for part in parts)
