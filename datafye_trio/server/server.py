@@ -10,7 +10,7 @@ import trio
 
 from datafye_trio.broker import Broker, Dataset, SourceState
 from datafye_trio.errors import EventError, ServerClosedError
-from datafye_trio.model import Channel, Event, Frequency
+from datafye_trio.model import Channel, DatasetInfo, Event, Frequency
 from datafye_trio.protocol import BASE_PATH, Codec, Ending
 from datafye_trio.server.access import Address
 from datafye_trio.server.config import ServerConfig
@@ -84,6 +84,11 @@ class Server:
             EventError: there is no such dataset.
         """
         self._dataset(dataset).cancel()
+
+    @property
+    def datasets(self) -> tuple[DatasetInfo, ...]:
+        """What it offers; the first is the default dataset."""
+        return tuple(dataset.info for dataset in self._broker.datasets.values())
 
     def publisher(self, dataset: str | None = None) -> Publisher:
         """What a source of a dataset (default: the first) is given: for a program that paces its events by itself.

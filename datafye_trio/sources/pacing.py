@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
 from datafye_trio.model import Event, Timed
-from datafye_trio.sources.base import BATCH, Publisher
+from datafye_trio.sources.base import BATCH
 
-__all__ = ["TICK", "Schedule", "flood", "pace"]
+__all__ = ["TICK", "Outlet", "Schedule", "flood", "pace"]
 
 TICK: Final = 0.002
 """The shortest time in seconds between two wake-ups: at 5,000 events a second, a wake-up for each would cost more than
 all else, for nothing. No event is early, and none is later than this."""
+
+
+class Outlet(Protocol):
+    """Where events go: what is needed here of a `Publisher`, which is one."""
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """See `Publisher.publish`."""
+
+    async def room(self) -> None:
+        """See `Publisher.room`."""
 
 
 class Schedule:
@@ -44,7 +54,7 @@ class Schedule:
         self.horizon = max(time, self._origin + int((self._woke - self._began) * self._nanoseconds))
 
 
-async def pace(events: Iterator[Timed], publisher: Publisher, *, origin: int, speed: float) -> int:
+async def pace(events: Iterator[Timed], publisher: Outlet, *, origin: int, speed: float) -> int:
     """Publish each event when it is due (`Schedule`, from now on); returns how many there were.
 
     After a stall all that is overdue goes out at once, in order. Cancelled, it has lost at most the events of its own
@@ -70,7 +80,7 @@ async def pace(events: Iterator[Timed], publisher: Publisher, *, origin: int, sp
     return published + len(batch)
 
 
-async def flood(events: Iterator[Timed], publisher: Publisher) -> int:
+async def flood(events: Iterator[Timed], publisher: Outlet) -> int:
     """Publish in full batches, as fast as clients that keep reading take them; returns how many events there were.
 
     Cancelled, it has lost at most the events of its own unpublished batch.
