@@ -23,7 +23,7 @@ from datafye_trio.server.http import CONTROL_PREFIX
 from datafye_trio.sources import Controllable, PlayState
 from datafye_trio.wire import Head, HttpError
 
-__all__ = ["Control", "status"]
+__all__ = ["FORWARDED", "Control", "status"]
 
 log = get_logger("control")
 
@@ -32,7 +32,7 @@ _SETTLING_SECONDS: Final = 1.0
 """How long an answer waits for what was asked: a long step goes on after it."""
 _PARAMETERS: Final = {"pause": (), "resume": (), "step": ("n",), "seek": ("to",)}
 _LONGEST: Final = 64
-_FORWARDED: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
+FORWARDED: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 """Signs that a proxy speaks for somebody; only from the first does a trusted one tell us for whom."""
 
 _Act: TypeAlias = Callable[[Controllable], None]
@@ -83,7 +83,7 @@ class Control:
             raise HttpError(403, f"{client} may not control replays here: ask the operator to add it to control.allow")
         self._access.check_commander(head, client)
         # A proxy that nobody configured, on this machine say, would lend its address to everybody.
-        signs = [name for name in _FORWARDED if name in head.headers]
+        signs = [name for name in FORWARDED if name in head.headers]
         if signs and not ("x-forwarded-for" in signs and self._access.is_proxy(peer)):
             raise HttpError(403, f"{signs[0].title()} from {peer}, which is not among the trusted proxies")
 

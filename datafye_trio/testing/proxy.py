@@ -27,6 +27,7 @@ import attrs
 import trio
 
 from datafye_trio.errors import DatafyeError, leaves_of
+from datafye_trio.server.listeners import open_listeners
 from datafye_trio.testing.conditions import Conditions
 from datafye_trio.testing.cuts import Cut, CutAfter, Direction, Plan
 from datafye_trio.testing.lanes import Lane
@@ -82,6 +83,7 @@ class Proxy:
         self._upstream = upstream
         self._nursery = nursery
         self._links: set[Link] = set()
+        self._greeting: set[Link] = set()
         self._accepted = self._refused = self._unreachable = 0
         self._passed: dict[Direction, int] = {"from_server": 0, "from_client": 0}
         self._refuse_next = 0
@@ -100,20 +102,23 @@ class Proxy:
         self._nursery.start_soon(self._serve, ours)
         return client
 
-    async def listen(self) -> int:
-        """Listen on a free port of 127.0.0.1, and return it.
+    async def listen(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Listen on a port, 0 for a free one, and return it; `localhost` is 127.0.0.1 and ::1.
 
         In an outage a connection is accepted and reset at once, as a load balancer without a server does it: the port
         stays this proxy's own.
+
+        Raises:
+            ConfigurationError: the port is in use, or the host is none of this machine's.
         """
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        listeners = await open_listeners(host, port)
         self._nursery.start_soon(trio.serve_listeners, self._serve_socket, listeners)
-        port: int = listeners[0].socket.getsockname()[1]
-        return port
+        bound: int = listeners[0].socket.getsockname()[1]
+        return bound
 
     def cut_all(self) -> int:
-        """Cut every connection now; how many there were."""
-        links = sorted(self._links, key=lambda link: link.number)
+        """Cut every connection now; how many there were. Those that `greet` has still are none to the server yet."""
+        links = sorted(self._links - self._greeting, key=lambda link: link.number)
         for link in links:
             link.drop()
         return len(links)
@@ -209,10 +214,13 @@ class Proxy:
     async def _greeted(self, link: Link, client: trio.abc.HalfCloseableStream) -> Greeting | None:
         if self._greet is None:
             return Greeting()
+        self._greeting.add(link)
         try:
             greeting = await self._greet(client, link.number)
         except trio.BrokenResourceError:
             return None
+        finally:
+            self._greeting.discard(link)
         link.reset = greeting is not None
         return greeting
 
