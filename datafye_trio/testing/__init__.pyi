@@ -11,8 +11,10 @@ from .oracle import Fault, Oracle, Verdict
 from .playing import Playing
 from .proxy import Proxy, ProxyStatistics, Upstream, open_proxy
 from .server import TestServer
+from .threaded import ThreadedTestServer, run_test_server
 
 __all__ = [
+    "run_test_server", "ThreadedTestServer",
     "open_test_server", "TestServer", "OpenConnection", "Expectation", "ExpectationError", "Playing",
     "START", "bar", "ema", "halt", "quote", "resume", "sma", "trade",
     "Cut", "CutAfter", "Direction", "Plan", "RandomCuts", "scripted",

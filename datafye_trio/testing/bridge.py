@@ -229,6 +229,9 @@ class Bridge(Generic[_T]):
             except TimeoutError:
                 if future.done():  # just now, or it was the function's own
                     return future.result()
+            except (AssertionError, DatafyeError) as error:
+                # Its text says all: where in here it was raised tells a test nothing.
+                raise error.with_traceback(None) from error.__cause__
             alive: Future[None] = Future()
             self._soon(partial(alive.set_result, None))
             try:
