@@ -167,7 +167,7 @@ class Faults:
         Several calls are worked off one after the other.
 
         Raises:
-            ValueError: a count below 1, or a status that no HTTP answer has, or 101.
+            ValueError: a count below 1, a status that no final answer of HTTP has, or seconds below 0.
         """
         return self._add(Refuse(self._ended, count, status, retry_after))
 
@@ -176,7 +176,10 @@ class Faults:
 
         Raises:
             ConfigurationError: this server cannot be restarted.
+            ValueError: seconds below 0.
         """
+        if not down >= 0:
+            raise ValueError(f"restart: seconds are from 0, not {down}")
         if self._restart is None:
             raise ConfigurationError("this server cannot be restarted from here: it is not a test server")
         self._note(None, f"restart({down:g}, clean={clean})")

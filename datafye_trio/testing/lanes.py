@@ -119,7 +119,7 @@ class Lane:
 
     async def wait_room(self) -> None:
         """Wait until more may be read. Cancel-safe."""
-        while self._queued and not (self._conditions.late and self._queued < _QUEUE):
+        while self._queued and self._queued >= self._most_queued():
             await self._changed.park()
 
     async def wait_open(self) -> None:
@@ -178,6 +178,14 @@ class Lane:
             return 1
         rate = self._conditions.bytes_per_second
         return READ if rate is None else max(1, int(min(READ, rate / 10)))
+
+    def _most_queued(self) -> float:
+        """Bytes that may be under way: what the rate lets pass in the time that they take."""
+        conditions = self._conditions
+        if not conditions.late:
+            return 0
+        rate = math.inf if conditions.bytes_per_second is None else conditions.bytes_per_second
+        return min(_QUEUE, rate * (conditions.latency + conditions.jitter))
 
     def _due(self) -> float:
         if not self._conditions.late:

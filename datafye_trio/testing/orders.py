@@ -68,12 +68,14 @@ class Refuse(Fault):
     """Refuses the next `count` handshakes with a status, or (None) connections unseen.
 
     Raises:
-        ValueError: a count below 1, or a status that no final answer of HTTP has.
+        ValueError: a count below 1, a status that no final answer of HTTP has, or seconds below 0.
     """
 
     def __init__(self, end: Callable[[Fault], None], count: int, status: int | None, retry_after: float | None) -> None:
         if count < 1 or status not in _STATUSES:
             raise ValueError(f"count={count}, status={status}: a count from 1, and a status from 200, or None")
+        if retry_after is not None and not retry_after >= 0:
+            raise ValueError(f"retry_after={retry_after}: seconds are from 0")
         said = f"{count}, status={status}" + ("" if retry_after is None else f", retry_after={retry_after:g}")
         super().__init__("refuse", None, end, left=count, said=said)
         self.status = status

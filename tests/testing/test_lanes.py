@@ -89,6 +89,18 @@ async def test_what_is_under_way_is_bounded(autojump_clock: trio.testing.MockClo
         assert not it.lane.inject(b"1")
 
 
+async def test_a_rate_bounds_what_is_under_way(autojump_clock: trio.testing.MockClock) -> None:
+    async with running(Conditions(latency=2.0, bytes_per_second=1_000)) as it:
+        put = 0
+        with trio.move_on_after(1) as waited:
+            while True:
+                await it.lane.wait_room()
+                it.lane.put(bytes(100))
+                put += 100
+        assert waited.cancelled_caught
+        assert put == 2_000
+
+
 async def test_without_latency_nothing_is_read_ahead(autojump_clock: trio.testing.MockClock) -> None:
     async with running(Conditions(bytes_per_second=10)) as it:
         it.lane.put(b"0123456789")
