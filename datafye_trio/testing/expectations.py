@@ -110,7 +110,7 @@ class Expectations:
         self._open: list[Expectation] | None = None
         """The group that is made now, in order."""
         self._seen: deque[Fact] = deque(maxlen=_SEEN)
-        self._violations: list[tuple[Expectation, str]] = []
+        self._violations: dict[Expectation, str] = {}
         self._facts = Facts()
         self._changed = trio.lowlevel.ParkingLot()
 
@@ -193,9 +193,8 @@ class Expectations:
         Raises:
             ExpectationError: one is not, or something was out of order.
         """
-        lines = [text for _, text in self._violations]
-        late = {id(one) for one, _ in self._violations}
-        missing = [one for one in wanted or self.all() if not one.met and id(one) not in late]
+        lines = list(self._violations.values())
+        missing = [one for one in wanted or self.all() if not one.met and one not in self._violations]
         limit = "" if within is None else f" within {within:g} s"
         lines += [f"expected {one.text}{limit}, which did not come" for one in missing]
         if lines:
@@ -221,18 +220,14 @@ class Expectations:
         # All are asked, for they add up what they are told.
         found = [one for one in group if one.topic == fact.topic and not fact.refusal and one.matches(fact)]
         due = next((one for one in group if not one.met), None)
-        early = [one for one in found if not one.met and one is not due]
-        if due in found or not early:
-            for one in found:
-                if one is due or one.met:
-                    self._happened(one, fact)
-                    if one is due:
-                        break  # one fact meets one of them: two that are alike want it twice
+        early = next((one for one in found if not one.met and one is not due), None)
+        if due is not None and due in found:
+            self._happened(due, fact)  # and no other: two that are alike want it twice
+        elif due is not None and early is not None:
+            self._violations.setdefault(early, f"out of order: {early.text} came ({fact}) before {due.text}")
         else:
-            assert due is not None  # noqa: S101 -- what is early is before something
-            one = early[0]
-            text = f"out of order: {one.text} came ({fact}) before {due.text}"
-            self._violations.append((one, text))
+            for one in found:
+                self._happened(one, fact)
 
     def _happened(self, one: Expectation, fact: Fact) -> None:
         one.times += 1

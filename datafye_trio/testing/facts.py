@@ -18,6 +18,8 @@ __all__ = ["Fact", "Facts", "Topic", "Wanted", "full_path"]
 _SHOWN: Final = 12
 """Symbols in a line."""
 _LOST: Final = 1006
+_TOLD: Final = frozenset({"dataset", "assetClass", "channels", "symbols"})
+_CLASSES: Final = frozenset(AssetClass)
 
 Topic: TypeAlias = Literal["connect", "subscribe", "unsubscribe", "pong", "close"]
 """What a fact is about."""
@@ -123,7 +125,8 @@ def _facts_of_message(entry: Entry) -> Iterator[Fact]:
                 yield Fact("pong", *where)
     elif (b"subscribed" in entry.payload or b"error" in entry.payload) and (message := entry.message) is not None:
         kind = message.get("type")
-        if kind in ("subscribed", "unsubscribed") and "dataset" in message:  # a dialect may tell no more than the type
+        # A dialect may tell no more than the type, and a fault may have damaged what is told.
+        if kind in ("subscribed", "unsubscribed") and message.keys() >= _TOLD and message["assetClass"] in _CLASSES:
             yield Fact(
                 "subscribe" if kind == "subscribed" else "unsubscribe",
                 *where,

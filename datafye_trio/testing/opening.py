@@ -18,6 +18,7 @@ from datafye_trio.model import AssetClass, Channel, DatasetInfo, Frequency
 from datafye_trio.server import ServerConfig
 from datafye_trio.sources import Program, Source, Synthetic, SyntheticConfig
 from datafye_trio.testing.builders import START
+from datafye_trio.testing.control import Control
 from datafye_trio.testing.door import Door
 from datafye_trio.testing.expectations import ExpectationError
 from datafye_trio.testing.faults import Faults
@@ -56,6 +57,7 @@ class open_test_server(AbstractAsyncContextManager[TestServer]):  # noqa: N801 -
         seed: of all chance: faults, epochs, the made-up market, the waits of feeds.
         heartbeat_interval: seconds between heartbeats; who does not answer one within three times that is cut. By
             default 10 and 30, or as `config` has it.
+        control: whether `POST /faults/...` calls for faults, for tests in other processes.
         dialect: `datafye`: offers only what Datafye documents, so that a green test does not hide a red production.
         config: the server's settings; those of the listener (host, port, certificate) are the test server's own.
         listen: whether to listen on a free port of 127.0.0.1; None: unless an autojump clock runs.
@@ -74,6 +76,7 @@ class open_test_server(AbstractAsyncContextManager[TestServer]):  # noqa: N801 -
         heartbeat_interval: float | None = None,
         dialect: DialectName | None = None,
         config: ServerConfig | None = None,
+        control: bool = False,
         listen: bool | None = None,
         start: int = START,
     ) -> None:
@@ -83,6 +86,7 @@ class open_test_server(AbstractAsyncContextManager[TestServer]):  # noqa: N801 -
         self._seed = seed
         self._config = _config(config, heartbeat_interval)
         self._dialect = dialect
+        self._control = control
         self._listen = listen
         self._start = start
         self._manager = trio.open_nursery()
@@ -102,7 +106,9 @@ class open_test_server(AbstractAsyncContextManager[TestServer]):  # noqa: N801 -
         lives.beating = faults.beats
         dialect = None if self._dialect is None else hearing(self._heard)
         self._faults = faults
-        self._proxy = open_proxy(lives.connect, greet=Door(log, faults, dialect=dialect), seed=self._seed)
+        control = Control(faults, self._config.access) if self._control else None
+        door = Door(log, faults, dialect=dialect, control=control)
+        self._proxy = open_proxy(lives.connect, greet=door, seed=self._seed)
         proxy = await self._proxy.__aenter__()
         proxy.gate = faults.refuses
         try:
