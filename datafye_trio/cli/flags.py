@@ -98,6 +98,7 @@ class ServeFlags:
     heartbeat_accept: Annotated[Literal["pong", "any"] | None, _setting(_CLIENTS, "heartbeat.accept")] = None
     policy: Annotated[Literal["disconnect", "drop_oldest"] | None, _setting(_CLIENTS, "outbox.policy")] = None
 
+    testing: Annotated[bool | None, Parameter(group=_PROCESS, help=MEANINGS["testing"], negative="")] = None
     on_source_error: Annotated[Literal["exit", "keep"] | None, _setting(_PROCESS, "on_source_error")] = None
     log_format: Annotated[Literal["text", "json"] | None, _setting(_PROCESS, "log_format")] = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"] | None, _setting(_PROCESS, "log_level")] = None

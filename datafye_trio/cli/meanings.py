@@ -51,6 +51,7 @@ MEANINGS: Final = {
     "connections.per_address": "Connections at once from one address (IPv6: one /64).",
     "connections.rate": "New connections a second from one address.",
     "connections.count_loopback": "Whether loopback is held to the two settings above, too.",
+    "testing": "For tests: clients get faults on demand (POST /faults/drop, GET /faults). On this machine only.",
     "on_source_error": "When the source of a dataset crashes: keep serving, or exit with code 1.",
     "log_format": "Log lines on stderr as text (key=value) or json.",
     "log_level": "The least severe log lines to write: debug, info, warning or error.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 import trio
 
-from datafye_trio.cli.datasets import UpstreamConfig, open_source
+from datafye_trio.cli.datasets import Description, UpstreamConfig, open_source
 from datafye_trio.cli.flags import ServeFlags
 from datafye_trio.cli.logging import logging_to
 from datafye_trio.cli.printing import as_toml
@@ -23,9 +23,10 @@ from datafye_trio.cli.values import Given, from_text, structure
 from datafye_trio.client import FeedConfig
 from datafye_trio.errors import ConfigurationError, FeedError, leaves_of
 from datafye_trio.logs import get_logger
-from datafye_trio.relay import open_relay
-from datafye_trio.server import open_server
-from datafye_trio.sources import Source
+from datafye_trio.relay import Relay, open_relay
+from datafye_trio.server import Server, open_server
+from datafye_trio.sources import Source, SyntheticConfig
+from datafye_trio.testing.standing import StandingServer, open_standing_server
 
 __all__ = ["run", "serve"]
 
@@ -86,18 +87,65 @@ async def _serve(settings: Settings, asked: trio.Event, opened: trio.Event) -> b
     """
     ends = settings.process.on_source_error == "exit"
     async with AsyncExitStack() as stack:
-        sources: list[Source] = []
-        for description in settings.datasets:
-            if isinstance(description, UpstreamConfig):
-                sources += await stack.enter_async_context(_relay(description))
-            else:
-                sources.append(open_source(description))
-        server = await stack.enter_async_context(open_server(settings.server, sources))
+        sources = _Sources(settings.datasets)
+        await sources.connect(stack)
+        server: Server | StandingServer
+        if settings.process.testing:
+            opening = open_standing_server(settings.server, sources, seed=sources.seed)
+            server = await stack.enter_async_context(opening)
+            log.warning("for tests only: POST /faults/... breaks the connections of whoever is served here")
+        else:
+            server = await stack.enter_async_context(open_server(settings.server, sources()))
         opened.set()
         say(f"listening on {server.url}", sys.stdout)
         crashed = await _wait_either(asked, server.source_crashed if ends else trio.Event())
         log.info("stopping", why="a source has crashed" if crashed else "asked by a signal")
         return crashed
+
+
+class _Sources:
+    """Makes the sources; called once, or (for tests) for each life of the server.
+
+    Args:
+        datasets: what is to be served.
+    """
+
+    def __init__(self, datasets: Sequence[Description]) -> None:
+        self._datasets = datasets
+        self._relays: dict[int, list[Relay]] = {}
+        self._called = False
+
+    @property
+    def seed(self) -> int:
+        """The seed of the first made-up market, 0 where there is none."""
+        return next((one.seed for one in self._datasets if isinstance(one, SyntheticConfig)), 0)
+
+    async def connect(self, stack: AsyncExitStack) -> None:
+        """Connect to the servers that are to be relayed, for as long as the stack lasts.
+
+        Raises:
+            ConfigurationError, FeedError: see `open_relay`.
+        """
+        for place, description in enumerate(self._datasets):
+            if isinstance(description, UpstreamConfig):
+                self._relays[place] = await stack.enter_async_context(_relay(description))
+
+    def __call__(self) -> list[Source]:
+        """The sources of a server that is about to start.
+
+        Raises:
+            ConfigurationError: files cannot be used.
+        """
+        if self._called:
+            self._relays = {place: [one.renewed() for one in relays] for place, relays in self._relays.items()}
+        self._called = True
+        sources: list[Source] = []
+        for place, description in enumerate(self._datasets):
+            if isinstance(description, UpstreamConfig):
+                sources += self._relays[place]
+            else:
+                sources.append(open_source(description))
+        return sources
 
 
 def _relay(description: UpstreamConfig) -> open_relay:

@@ -29,8 +29,9 @@ PREFIX: Final = "DATAFYE_TRIO_"
 
 @attrs.frozen
 class Process:
-    """What is not the server's but its process's: logs, and what to do when a source crashes."""
+    """What is not the server's but its process's: logs, what a crash of a source does, whether it is for tests."""
 
+    testing: bool = False
     on_source_error: Literal["keep", "exit"] = "keep"
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -60,7 +61,7 @@ SETTINGS: Final[dict[str, Any]] = {**dict(_leaves(ServerConfig)), **dict(_leaves
 """Every setting but those of datasets: dotted name and type."""
 
 FLAGS: Final = {
-    **{name: name for name in ("host", "port", "cert", "key", "on_source_error", "log_format", "log_level")},
+    **{name: name for name in ("host", "port", "cert", "key", "testing", "on_source_error", "log_format", "log_level")},
     "allow": "access.allow",
     "deny": "access.deny",
     "trusted_proxy": "access.trusted_proxies",
@@ -107,6 +108,8 @@ def load(
     given = {name: one for name, one in given.items() if name in SETTINGS}
     server = _build_server({name: one for name, one in given.items() if name not in _PROCESS})
     process = Process(**{name: structure(given[name], SETTINGS[name]) for name in _PROCESS if name in given})
+    if process.testing:
+        _check_testing(server, given["testing"].where)
     _check_reach(server)
     if descriptor is None:
         return Settings(server, tuple(map(describe, _join_datasets(tables, about_dataset, file))), process)
@@ -216,13 +219,29 @@ def _make_server(values: Mapping[str, Any]) -> ServerConfig:
     return ServerConfig(**top, **{name: kinds[name](**inner) for name, inner in sections.items()})  # type: ignore[misc]  # attrs types a field's type as maybe None
 
 
+def _check_testing(config: ServerConfig, where: str) -> None:
+    """Refuse to let anybody but this machine break connections, and what cannot be broken frame by frame."""
+    if not _is_loopback(config.host):
+        raise ConfigurationError(
+            f"{where}: whoever reaches the port can cut every client, hence it is for this machine alone, and "
+            f"{one_line(config.host)} can be reached from outside: leave out host, or testing"
+        )
+    if config.cert is not None:
+        raise ConfigurationError(
+            f"{where}: frames are changed on their way, which TLS would hide: leave out cert and key, or testing"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name may resolve to anything
+
+
 def _check_reach(config: ServerConfig) -> None:
     """Refuse to be open to a network by accident."""
-    try:
-        loopback = config.host == "localhost" or ip_address(config.host).is_loopback
-    except ValueError:
-        loopback = False  # a name may resolve to anything
-    if not (loopback or config.access.allow):
+    if not (_is_loopback(config.host) or config.access.allow):
         raise ConfigurationError(
             f"host {one_line(config.host)} can be reached from outside this machine: say who may connect with --allow, "
             "such as --allow 10.0.0.0/8 (everybody: --allow 0.0.0.0/0,::/0)"

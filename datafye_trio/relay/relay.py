@@ -10,6 +10,7 @@ A server that numbers nothing has none of that: its events get numbers of this r
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -73,6 +74,7 @@ class Relay:
 
     def __init__(self, feed: WireFeed[Any], offer: DatasetOffer, config: RelayConfig | None = None) -> None:
         self._feed = feed
+        self._offer = offer
         self._config = config if config is not None else RelayConfig()
         self._info = DatasetInfo(
             offer.dataset,
@@ -122,6 +124,11 @@ class Relay:
             "waiting": len(self._tap),
             "refused": self._refusal_count,
         }
+
+    def renewed(self) -> Relay:
+        """Another one of the same dataset, for a server that is started anew; this one has run."""
+        epoch = self._epoch if self._numbered else secrets.token_hex(8)
+        return Relay(self._feed, attrs.evolve(self._offer, epoch=epoch), self._config)
 
     async def run(self, publisher: Publisher) -> None:
         """Pass on what comes, until cancelled.

@@ -60,7 +60,7 @@ def test_every_flag_and_every_setting_has_a_variable() -> None:
         "host": "127.0.0.2", "port": "99", "cert": "", "key": "", "timestamp_unit": "ms", "symbols": "A,B", "seed": "3",
         "rate": "max", "halts": "yes", "dataset": "X", "asset_class": "stocks", "log_level": "debug",
         "log_format": "json", "on_source_error": "exit", "heartbeat_accept": "any", "policy": "drop_oldest",
-        "allow": "10.0.0.0/8, ::1", "deny": "10.1.1.1", "trusted_proxy": "127.0.0.1", "origin": "https://a.example",
+        "testing": "yes", "allow": "10.0.0.0/8, ::1", "deny": "10.1.1.1", "trusted_proxy": "127.0.0.1", "origin": "https://a.example",
     }  # fmt: skip
     for_replay = {
         "replay": "a.csv", "speed": "2", "loop": "on", "wait_for_client": "4", "dataset": "X", "paused": "1",
@@ -74,7 +74,7 @@ def test_every_flag_and_every_setting_has_a_variable() -> None:
     assert found.server.access.origins == ("https://a.example",)
     assert (found.server.cert, found.server.timestamp_unit, found.server.outbox.policy) == (None, "ms", "drop_oldest")
     assert found.datasets == (SyntheticConfig(dataset="X", symbols=("A", "B"), seed=3, rate=float("inf"), halts=True),)
-    assert attrs.astuple(found.process) == ("exit", "json", "debug")
+    assert attrs.astuple(found.process) == (True, "exit", "json", "debug")
     (replay,) = load({}, {f"DATAFYE_TRIO_{name.upper()}": text for name, text in for_replay.items()}, None).datasets
     assert (replay.paths, replay.speed, replay.loop, replay.wait_for_client) == ((Path("a.csv"),), 2.0, True, 4)
     assert (replay.start, replay.end, replay.shift_to_now, replay.paused) == (10**9, 2 * 10**9, True, True)
