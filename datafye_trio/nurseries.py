@@ -7,6 +7,8 @@ makes of it.
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
+
 import trio
 
 from datafye_trio.errors import leaves_of
@@ -24,10 +26,11 @@ class BareNursery:
     def __init__(self, what: str) -> None:
         self.nursery: trio.Nursery | None = None
         self._what = what
-        self._manager = trio.open_nursery()
+        self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
 
     async def enter(self) -> trio.Nursery:
         """Open it."""
+        self._manager = trio.open_nursery()  # not before: an `open_...` may be made where trio does not run yet
         self.nursery = await self._manager.__aenter__()
         return self.nursery
 
@@ -40,7 +43,7 @@ class BareNursery:
         Raises:
             BaseException: what a task has raised, bare; a group where several have.
         """
-        assert self.nursery is not None  # noqa: S101 -- entered before it is left
+        assert self.nursery is not None and self._manager is not None  # noqa: S101, PT018 -- entered before it is left
         self.nursery.cancel_scope.cancel()
         try:
             await self._manager.__aexit__(type(error) if error else None, error, error.__traceback__ if error else None)
