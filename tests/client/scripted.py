@@ -13,8 +13,11 @@ from typing import Any, Self
 import attrs
 import trio
 
+from datafye_trio import FeedConfig, Reconnect
 from datafye_trio.wire import Opcode, close_frame, frame, memory_transport
 
+URL = "ws://test"
+QUICK = Reconnect(first=0.001, ceiling=0.001)
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -158,3 +161,8 @@ class ScriptedServer:
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the client was faster
             await script(peer)
         await stream.aclose()
+
+
+def config(server: ScriptedServer, **options: object) -> FeedConfig:
+    """A feed of that server, which comes back at once unless told otherwise."""
+    return FeedConfig(open_stream=server.dial, **{"reconnect": QUICK, **options})  # type: ignore[arg-type]

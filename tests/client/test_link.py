@@ -1,4 +1,4 @@
-"""A link: heartbeats, mute servers, closes, statuses, waits, states. Against a server that follows a script."""
+"""A link: closes, statuses, waits, states. Against a server that follows a script."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ from itertools import pairwise
 
 import pytest
 import trio
-from client.scripted import Peer, ScriptedServer
+from client.scripted import URL, Peer, ScriptedServer, config
 from trio.testing import MockClock
 
 from datafye_trio import (
     ConnectError,
     DisconnectedError,
     FeedConfig,
-    FeedError,
     FeedState,
     Gap,
     Reconnect,
     Trade,
     open_feed,
 )  # fmt: skip
-from datafye_trio.client.buffers import Policy
-
-URL = "ws://test"
-QUICK = Reconnect(first=0.001, ceiling=0.001)
 
 
 async def stay(peer: Peer) -> None:
@@ -33,106 +28,6 @@ async def stay(peer: Peer) -> None:
     while True:
         await peer.heartbeat()
         await trio.sleep(10)
-
-
-def config(server: ScriptedServer, **options: object) -> FeedConfig:
-    return FeedConfig(open_stream=server.dial, **{"reconnect": QUICK, **options})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("policy", ["wait", "drop_oldest", "latest", "error"])
-async def test_a_stalled_consumer_delays_no_pong(
-    autojump_clock: MockClock, nursery: trio.Nursery, policy: Policy
-) -> None:
-    delays: list[float] = []
-
-    async def script(peer: Peer) -> None:
-        await peer.greet()
-        await peer.accept_subscribe()
-        async with trio.open_nursery() as inner:
-            inner.start_soon(flood, peer)
-            for n in range(40):  # 400 s: over ten times the 30 s of the rule
-                sent = trio.current_time()
-                await peer.heartbeat(n + 1)
-                while (request := await peer.request())["action"] != "pong":
-                    if request["action"] == "unsubscribe":
-                        await peer.send(
-                            type="unsubscribed", dataset="Program", assetClass="stocks", channels=["trades"],
-                            symbols=["AAPL"], epoch="e1", total=0, id=request["id"],
-                        )  # fmt: skip
-                assert request["timestamp"] == n + 1
-                delays.append(trio.current_time() - sent)
-                await trio.sleep(10)
-            inner.cancel_scope.cancel()
-        done.set()
-
-    async def flood(peer: Peer) -> None:
-        for seq in range(1, 100_000):
-            await peer.trade(seq)
-            await trio.sleep(0.25)
-
-    done = trio.Event()
-    server = ScriptedServer(nursery, script)
-    async with open_feed(URL, config(server)) as feed:
-        async with feed.trades("AAPL", policy=policy, buffer=100):
-            await done.wait()  # nothing is read
-        assert feed.lag == 7
-    assert len(delays) == 40
-    assert max(delays) < 1
-    nursery.cancel_scope.cancel()
-
-
-async def test_a_mute_server_is_left_after_two_heartbeats_that_do_not_come(
-    autojump_clock: MockClock, nursery: trio.Nursery
-) -> None:
-    async def mute(peer: Peer) -> None:
-        await peer.greet()
-        await peer.accept_subscribe()
-        await trio.sleep(10)
-        await peer.heartbeat()
-        await peer.trade(1)
-        await trio.sleep_forever()
-
-    async def back(peer: Peer) -> None:
-        await peer.greet()
-        request = await peer.accept_subscribe()
-        assert request["resume"] == {"epoch": "e1", "positions": {"AAPL": 1}}
-        await peer.trade(2)
-        await trio.sleep_forever()
-
-    server = ScriptedServer(nursery, mute, back)
-    async with open_feed(URL, config(server)) as feed, feed.trades("AAPL") as sub:
-        assert [(await anext(sub)).trade_id for _ in range(2)] == ["1", "2"]  # type: ignore[union-attr]
-    assert server.times[1] == pytest.approx(30, abs=0.1)
-    nursery.cancel_scope.cancel()
-
-
-async def test_a_promised_heartbeat_counts_before_the_first_one(
-    autojump_clock: MockClock, nursery: trio.Nursery
-) -> None:
-    async def mute(peer: Peer) -> None:
-        await peer.greet(heartbeat=3)
-        await trio.sleep_forever()
-
-    server = ScriptedServer(nursery, mute)
-    async with open_feed(URL, config(server, reconnect=Reconnect(attempts=0))) as feed:
-        with pytest.raises(DisconnectedError, match="no heartbeat for 6 s") as caught:
-            async with feed.trades("AAPL"):
-                pass
-    assert caught.value.code == 1006
-    assert trio.current_time() == pytest.approx(6)
-    nursery.cancel_scope.cancel()
-
-
-async def test_a_server_that_says_nothing_is_left_after_30_s(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    async def mute(peer: Peer) -> None:
-        await trio.sleep_forever()
-
-    server = ScriptedServer(nursery, mute)
-    async with open_feed(URL, config(server, layout="single", reconnect=Reconnect(attempts=0))) as feed:
-        with pytest.raises(DisconnectedError):
-            await feed.wait_connected()
-    assert trio.current_time() == pytest.approx(30)
-    nursery.cancel_scope.cancel()
 
 
 async def test_a_request_that_is_not_answered_ends_the_connection(
@@ -315,36 +210,6 @@ async def test_a_gap_of_the_server_comes_as_a_gap(autojump_clock: MockClock, nur
         assert isinstance(event, Trade)
         (entry,) = feed.ledger().values()
         assert (entry.begin, entry.last, entry.received, entry.missing) == (10, 21, 1, 10)
-    nursery.cancel_scope.cancel()
-
-
-async def test_a_server_that_sends_no_heartbeats_is_pinged(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    async def silent(peer: Peer) -> None:
-        await peer.greet(heartbeat=0)
-        await peer.accept_subscribe()
-        await peer.ended()
-
-    server = ScriptedServer(nursery, silent)
-    with pytest.raises(FeedError, match="no answer to a ping within 20 s"):
-        async with open_feed(URL, config(server, reconnect=Reconnect(attempts=0))) as feed, feed.trades("AAPL") as sub:
-            await anext(sub)
-    assert trio.current_time() == pytest.approx(40)
-    nursery.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize("interval", [-1, 0, 1e-9, 1e9])
-async def test_a_promise_of_heartbeats_that_makes_no_sense_is_none(
-    autojump_clock: MockClock, nursery: trio.Nursery, interval: float
-) -> None:
-    async def odd(peer: Peer) -> None:
-        await peer.greet(heartbeat=interval)
-        await peer.accept_subscribe()
-        await peer.ended()
-
-    server = ScriptedServer(nursery, odd)
-    with pytest.raises(FeedError, match="no answer to a ping within 20 s"):
-        async with open_feed(URL, config(server, reconnect=Reconnect(attempts=0))) as feed, feed.trades("AAPL") as sub:
-            await anext(sub)
     nursery.cancel_scope.cancel()
 
 

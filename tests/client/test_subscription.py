@@ -1,65 +1,27 @@
-"""Subscriptions over a server in memory: entering, refusals, sharing, live changes, policies, leaving, cancelling."""
+"""Subscriptions over a server in memory: entering, refusals, sharing, live changes, leaving, cancelling."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import trio
+from client.served import dialing, served, take, topics
 from support import memory_server, quote, trade
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from datafye_trio import (
-    BufferOverflowError,
     Channel,
     ConfigurationError,
     FeedClosedError,
-    FeedConfig,
     FeedItem,
-    Gap,
     Program,
     Quote,
-    Reconnect,
-    RingLimits,
-    Server,
-    ServerConfig,
-    Subscription,
     SubscriptionError,
     Trade,
     WireFeed,
-    open_feed,
     open_raw_feed,
 )  # fmt: skip
-
-
-@asynccontextmanager
-async def served(**options: Any) -> AsyncIterator[tuple[Server, WireFeed[FeedItem]]]:
-    """A server in memory and a feed of it."""
-    async with memory_server(**options) as server, open_feed("ws://test", dialing(server)) as feed:
-        yield server, feed
-
-
-def dialing(server: Server) -> FeedConfig:
-    async def dial() -> trio.abc.Stream:
-        return server.connect()
-
-    return FeedConfig(Reconnect(first=0.01, ceiling=0.01), open_stream=dial)
-
-
-async def take(sub: Subscription[Any], count: int) -> list[Any]:
-    """So many items; those that do not come fail the test by their time."""
-    found = []
-    for _ in range(count):
-        with trio.fail_after(60):
-            found.append(await anext(sub))
-    return found
-
-
-def topics(server: Server) -> int:
-    """What the server believes to be subscribed."""
-    return sum(dataset.subscribed_topics() for dataset in server._broker.datasets.values())
 
 
 async def test_events_come_typed_and_in_order(autojump_clock: MockClock) -> None:
@@ -199,68 +161,6 @@ async def test_the_newest_quote_comes_first_unless_it_is_not_wanted(autojump_clo
                 assert await take(third, 1) == await take(second, 1) == await take(sub, 1) == [quote("AAPL", 2)]
         for entry in feed.ledger().values():
             assert entry.received == 0 or entry.last == entry.begin + entry.received
-
-
-async def test_wait_leaves_on_the_server_what_does_not_fit(autojump_clock: MockClock) -> None:
-    async with served() as (server, feed), feed.trades(["A", "B"], buffer=10) as slow, feed.trades("A") as quick:
-        for n in range(500):
-            await server.publish([trade("A", n), trade("B", n)])
-        await wait_all_tasks_blocked()
-        assert slow.statistics().paused
-        assert slow.statistics().waiting == 10
-        assert await take(quick, 500) == [trade("A", n) for n in range(500)]
-        assert topics(server) == 1  # B is off the wire, A is there for the other
-        got = await take(slow, 1_000)
-        for symbol in "AB":
-            assert [one for one in got if one.symbol == symbol] == [trade(symbol, n) for n in range(500)]
-        assert slow.statistics().gaps == 0
-        assert not slow.statistics().paused
-
-
-async def test_wait_tells_a_gap_where_the_ring_has_forgotten(autojump_clock: MockClock) -> None:
-    config = ServerConfig(ring=RingLimits(seconds=1, messages=50))
-    async with served(config=config) as (server, feed), feed.trades("A", buffer=10) as slow:
-        for n in range(200):
-            await server.publish(trade("A", n))
-            await trio.sleep(0.1)
-        got = await take(slow, 10)
-        assert [one.trade_id for one in got] == [str(n) for n in range(10)]
-        rest = await take(slow, 1)
-        assert isinstance(rest[0], Gap)
-        assert (rest[0].first, rest[0].last, rest[0].reason) == (11, 200, "expired")
-        await server.publish(trade("A", 200))
-        assert await take(slow, 1) == [trade("A", 200)]
-
-
-async def test_drop_oldest_says_what_went(autojump_clock: MockClock) -> None:
-    async with served() as (server, feed), feed.trades("A", policy="drop_oldest", buffer=10) as sub:
-        for n in range(100):
-            await server.publish(trade("A", n))
-        await wait_all_tasks_blocked()
-        gap, *rest = await take(sub, 11)
-        assert (gap.first, gap.last, gap.reason) == (1, 90, "buffer_full")
-        assert rest == [trade("A", n) for n in range(90, 100)]
-        assert sub.statistics().dropped == 90
-
-
-async def test_latest_keeps_the_newest_of_each(autojump_clock: MockClock) -> None:
-    async with served() as (server, feed), feed.trades(["A", "B"], policy="latest") as sub:
-        for n in range(100):
-            await server.publish([trade("A", n), trade("B", n)])
-        await wait_all_tasks_blocked()
-        assert await take(sub, 2) == [trade("A", 99), trade("B", 99)]
-        assert sub.statistics().conflated == 198
-
-
-async def test_error_raises_after_what_was_received(autojump_clock: MockClock) -> None:
-    async with served() as (server, feed), feed.trades("A", policy="error", buffer=10) as sub:
-        for n in range(100):
-            await server.publish(trade("A", n))
-        await wait_all_tasks_blocked()
-        assert await take(sub, 10) == [trade("A", n) for n in range(10)]
-        with pytest.raises(BufferOverflowError, match="10 events wait"):
-            await anext(sub)
-        assert topics(server) == 0
 
 
 async def test_many_at_once(autojump_clock: MockClock) -> None:
