@@ -1,4 +1,4 @@
-"""What tests of several packages share: the sample data, and small files."""
+"""What tests of several packages share: the sample data, small files, and the end of what coverage measures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 
 SAMPLES = Path(__file__).resolve().parents[1] / "../shared/data"
 
@@ -33,3 +34,24 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
         return path
 
     return make
+
+
+def _unmeasured(item: pytest.Item) -> bool:
+    return item.get_closest_marker("unmeasured") is not None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under coverage, what is marked `unmeasured` comes last, so that measuring can end before it."""
+    if Coverage.current() is not None:
+        items.sort(key=_unmeasured)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the fixtures, which work as well
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """End the measuring where the unmeasured begin.
+
+    It is not begun again, and so they are not left where they stand in their files: a second start would leave
+    out the threads that Trio keeps.
+    """
+    if _unmeasured(item) and (measuring := Coverage.current()) is not None:
+        measuring.stop()

@@ -60,6 +60,7 @@ def test_ten_tenths_are_one() -> None:
     assert (bar.volume, bar.vwap) == (1.0, 0.1)
 
 
+@pytest.mark.unmeasured
 @given(TRADES, st.data())
 def test_parts_merge_to_the_whole_in_any_order_and_grouping(
     trades: list[tuple[float, float, Updates]], data: st.DataObject

@@ -232,6 +232,7 @@ def reference(trades: list[Trade], frequency: Frequency) -> dict[tuple[str, int]
     return found
 
 
+@pytest.mark.unmeasured
 @given(TRADES)
 def test_bars_are_what_grouping_by_span_gives_whatever_the_order_of_times(trades: list[Trade]) -> None:
     bars = latest(fold(*trades, aggregation=FOREVER))
@@ -244,6 +245,7 @@ def test_bars_are_what_grouping_by_span_gives_whatever_the_order_of_times(trades
         assert got == reference(trades, frequency)
 
 
+@pytest.mark.unmeasured
 @given(TRADES)
 def test_first_versions_have_no_revision_and_corrections_count_from_one(trades: list[Trade]) -> None:
     seen: dict[tuple[str, str, int], int] = {}
@@ -253,6 +255,7 @@ def test_first_versions_have_no_revision_and_corrections_count_from_one(trades: 
         seen[key] = bar.revision or 0
 
 
+@pytest.mark.unmeasured
 @given(TRADES)
 def test_running_bars_lead_up_to_the_final_one(trades: list[Trade]) -> None:
     trades.sort(key=lambda trade: trade.exchange_timestamp)

@@ -31,6 +31,7 @@ def made(trades: list[Trade], rule: TradeRule, frequency: Frequency) -> dict[int
     return {bar.start: bar for bar in fold_trades(trades, aggregation, AssetClass.STOCKS)}
 
 
+@pytest.mark.unmeasured
 def test_each_day_closes_at_the_official_close(trades: list[Trade]) -> None:
     assert [bar.close for bar in made(trades, consolidated, Frequency.DAY).values()] == OFFICIAL_CLOSES
     messages = [trade for trade in trades if "M" in (trade.conditions or ()) and trade.exchange_id == "XNYS"]
@@ -50,6 +51,7 @@ def test_the_last_eligible_print_is_the_closing_auction(trades: list[Trade]) -> 
     ]
 
 
+@pytest.mark.unmeasured
 def test_minutes_agree_with_those_of_all_trades_as_often_as_measured(trades: list[Trade]) -> None:
     session = [
         second * 1_000_000_000

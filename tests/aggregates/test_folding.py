@@ -54,6 +54,7 @@ def assert_same(found: list[Bar], expected: list[Bar]) -> None:
         assert one.vwap == pytest.approx(other.vwap, rel=1e-14) if other.vwap is not None else one.vwap is None
 
 
+@pytest.mark.unmeasured
 @given(trades())
 def test_seconds_fold_to_the_minutes_of_the_trades(given_trades: list[Trade]) -> None:
     seconds = made(given_trades, Frequency.SECOND)
@@ -65,6 +66,7 @@ def test_seconds_fold_to_the_minutes_of_the_trades(given_trades: list[Trade]) ->
     ]
 
 
+@pytest.mark.unmeasured
 @given(trades(), st.sampled_from([2, 3, 4, 6, 12]))
 def test_any_grouping_gives_the_same_bars(given_trades: list[Trade], group: int) -> None:
     seconds = made(given_trades, Frequency.SECOND)
@@ -112,6 +114,7 @@ def test_what_cannot_be_folded_is_refused() -> None:
         list(fold_bars([bar(1, 1.0, 1), bar(0, 1.0, 1)], MINUTE, "1m"))
 
 
+@pytest.mark.unmeasured
 @given(trades())
 def test_all_seconds_and_minutes_are_there_once(given_trades: list[Trade]) -> None:
     found = list(fold_bars(made(given_trades, Frequency.SECOND, every_trade), MINUTE, "1m"))

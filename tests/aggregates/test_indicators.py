@@ -263,6 +263,7 @@ def test_a_close_that_is_no_number_is_refused(make: Callable[[], Fold], close: f
 CLOSES = st.none() | st.sampled_from([1.0, 2.0, 3.0]) | st.floats(0.00000001, 1e6)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("make", FOLDS.values(), ids=FOLDS)
 @given(st.lists(st.lists(CLOSES, min_size=1, max_size=3), max_size=25))
 def test_a_corrected_fold_equals_a_fresh_one(make: Callable[[], Fold], bars: list[list[float | None]]) -> None:

@@ -20,6 +20,7 @@ def exact(values: list[float]) -> float:
     return float(sum(map(Fraction, values)) / len(values))
 
 
+@pytest.mark.unmeasured
 def test_closes_of_mixed_magnitude_leave_no_drift_however_many() -> None:
     dice = random.Random(7)
     window, last = Window(20, 50), deque[float](maxlen=50)

@@ -167,6 +167,7 @@ async def test_room_does_not_wait_for_a_client_that_is_gone(autojump_clock: Mock
         assert trio.current_time() == began + 1
 
 
+@pytest.mark.unmeasured
 async def test_a_source_at_full_speed_loses_nobody_who_reads(autojump_clock: MockClock) -> None:
     limits = OutboxLimits(messages=4 * BATCH, seconds=5.0)
     async with running_rig(outbox=limits) as rig:

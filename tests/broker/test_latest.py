@@ -236,6 +236,7 @@ OPS = st.lists(
 )
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=100, deadline=None)
 @given(OPS)
 def test_whatever_happens_the_order_holds_the_counts_add_up_and_the_newest_arrives(ops: list[tuple]) -> None:

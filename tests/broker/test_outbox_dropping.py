@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
 import trio
 from broker.kit import make_topic
 from broker.outboxes import TOPIC, Probe, answer, data
@@ -122,6 +123,7 @@ async def test_held_answers_count_until_they_are_taken(autojump_clock: MockClock
     assert (probe.outbox.statistics().bytes, probe.budget.used) == (20, 20)
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=100, deadline=None)
 @given(
     ops=st.lists(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,6 +130,7 @@ def test_what_goes_by_age_does_not_shorten_the_reach() -> None:
     assert store.reach(200.0) == 60
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=100, deadline=None)
 @given(
     appends=st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 5), st.integers(0, 40)), max_size=60),

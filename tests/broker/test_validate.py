@@ -108,6 +108,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_what_passes_can_be_written_and_comes_back_the_same(data: st.DataObject) -> None:

@@ -132,6 +132,7 @@ def test_the_first_wait_is_not_above_the_last() -> None:
         Reconnect(first=2, ceiling=1)
 
 
+@pytest.mark.unmeasured
 @given(
     st.lists(st.tuples(st.sampled_from([LOST, REFUSED, TIMEOUT]), st.floats(0, 100)), max_size=40),
     st.randoms(use_true_random=False),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from client.playing import exchange, playing, publish, reader
 from client.simulated import Numbers
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ def symbols_of(count: int, size: int = 5) -> list[str]:
     return [f"{number:0{size}}" for number in range(count)]
 
 
+@pytest.mark.unmeasured
 @given(st.integers(1, 400), st.integers(1, 32), st.sampled_from([4_096, 4_097, 5_000]), st.integers(1, 500))
 @settings(max_examples=20, deadline=None)
 def test_every_request_is_as_small_as_the_server_wants(count: int, size: int, limit: int, symbols: int) -> None:

@@ -77,6 +77,7 @@ OPS = st.one_of(
 )
 
 
+@pytest.mark.unmeasured
 @given(st.lists(OPS, max_size=60), st.booleans())
 @settings(max_examples=150, deadline=None)
 def test_each_message_once_in_order_or_an_exact_gap(ops: list[tuple[Any, ...]], raw: bool) -> None:

@@ -28,6 +28,7 @@ def found_out() -> bool:
     return False
 
 
+@pytest.mark.unmeasured
 def test_unbroken_no_game_fails() -> None:
     assert not found_out()
 

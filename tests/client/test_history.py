@@ -62,6 +62,7 @@ async def test_times_in_the_unit_of_the_server(autojump_clock: MockClock) -> Non
             assert len([event async for event in stream]) == 1
 
 
+@pytest.mark.unmeasured
 @given(cuts=st.lists(st.integers(1, 40_000), max_size=6), size=st.integers(1, 300), window=st.integers(1, 400))
 @settings(max_examples=25, deadline=None)
 def test_cut_anywhere_the_events_are_those_of_an_uncut_stream(cuts: list[int], size: int, window: int) -> None:
@@ -83,6 +84,7 @@ def disordered(_: object) -> Iterator[Event]:
         yield trade("AAPL", n // 3 - (50 if n % 17 == 0 else 0))
 
 
+@pytest.mark.unmeasured
 async def test_a_stalled_program_stalls_its_stream_and_nothing_else(autojump_clock: MockClock) -> None:
     async with stored_feed(Stored(trades(20_000))) as (feed, _), feed.history("AAPL", **DAY, window=100) as stalled:
         await trio.sleep(300)  # ten times the server's patience for a pong

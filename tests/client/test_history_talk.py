@@ -223,6 +223,7 @@ def test_a_server_that_cannot_skip_and_has_less_than_before() -> None:
     assert "not what it was" in str(talk.failure)
 
 
+@pytest.mark.unmeasured
 @given(st.lists(st.sampled_from(["send", "pop", "cut"]), max_size=120), st.integers(1, 9), st.booleans())
 def test_whatever_happens_no_more_waits_than_the_window_and_all_comes_once(
     steps: list[str], window: int, skips: bool

@@ -65,6 +65,7 @@ def test_a_place_that_is_none_is_no_answer() -> None:
     assert topic(game, A) in one.sink.pending
 
 
+@pytest.mark.unmeasured
 def test_ten_thousand_heartbeats_at_once_cost_a_handful_of_answers() -> None:
     game, _ = joined()
     beats = [json.dumps({"type": "heartbeat", "timestamp": n, "lag": 0, "sent": 0}) for n in range(10_000)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import trio
 from client.scripted import Peer, ScriptedServer
 from trio.testing import MockClock
@@ -14,6 +15,7 @@ CALM = 300.0
 """Seconds between heartbeats: none comes in these tests."""
 
 
+@pytest.mark.unmeasured
 async def test_a_program_that_never_stops_asking_is_not_cut_off(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
@@ -50,6 +52,7 @@ async def _answer(peer: Peer, request: dict[str, Any]) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.unmeasured
 async def test_a_slow_line_has_its_time_for_each_request(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     requests: list[dict[str, Any]] = []
 

@@ -17,6 +17,7 @@ from datafye_trio import FeedConfig, FeedItem, Reconnect, Trade, open_feed
 SENT = 400
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("seed", range(3))
 async def test_no_hole_without_a_gap(autojump_clock: MockClock, seed: int) -> None:
     random = Random(seed)

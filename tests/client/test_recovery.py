@@ -87,6 +87,7 @@ async def test_halts_come_once_on_each_channel_through_a_resume(autojump_clock: 
             settled(feed)
 
 
+@pytest.mark.unmeasured
 async def test_a_server_that_drops_for_a_slow_line_tells_every_gap(autojump_clock: MockClock) -> None:
     config = ServerConfig(outbox=OutboxLimits(messages=2 * BATCH, policy="drop_oldest"))
     async with memory_server(config) as server, open_proxy(_upstream(server)) as proxy:
@@ -139,6 +140,7 @@ class _Split(trio.abc.Stream):
         await self._stream.aclose()
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=25, deadline=None)
 @given(sizes=st.lists(st.integers(1, 700), min_size=1, max_size=8))
 def test_however_the_bytes_are_split_the_events_are_the_same(sizes: list[int]) -> None:

@@ -134,6 +134,7 @@ async def cut_and_judge(source: NumberedSource, seed: int, make: Callable[[int, 
     return Outcome(verdict, due, sum(len(proxy.cuts) for proxy in proxies))
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("channels", "seed"), [((Channel.TRADES,), 1), ((Channel.QUOTES, Channel.TRADES), 3)])
 async def test_cuts_at_random_bytes_lose_nothing_in_silence(
     autojump_clock: MockClock, channels: tuple[Channel, ...], seed: int
@@ -147,6 +148,7 @@ async def test_cuts_at_random_bytes_lose_nothing_in_silence(
     assert found.verdict.received > found.due / 4, "nearly nothing came: recovery was not tried"
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("policy", "seed"), [("wait", 4), ("drop_oldest", 5)])
 async def test_nor_where_the_program_is_slow_as_well(autojump_clock: MockClock, policy: Policy, seed: int) -> None:
     """Its buffer is far too small: what it misses by that comes later, or is a gap, cuts or no cuts."""
@@ -200,6 +202,7 @@ class Lives:
             yield source
 
 
+@pytest.mark.unmeasured
 async def test_a_server_that_begins_anew_leaves_no_silent_hole(autojump_clock: MockClock) -> None:
     """What was lost between two lives nobody can count; that something was is told on every topic, each time."""
     lives = Lives()

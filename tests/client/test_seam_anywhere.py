@@ -97,6 +97,7 @@ async def follow(plan: Plan, channel: str) -> tuple[list[Any], Market]:
     return items, market
 
 
+@pytest.mark.unmeasured
 @given(PLANS)
 @settings(max_examples=40, deadline=None)
 def test_trades_wherever_they_are_joined_and_cut(plan: Plan) -> None:
@@ -114,6 +115,7 @@ def test_trades_wherever_they_are_joined_and_cut(plan: Plan) -> None:
             assert sorted(map(repr, found)) == sorted(map(repr, {repr(t): t for t in found}.values()))
 
 
+@pytest.mark.unmeasured
 @given(PLANS)
 @settings(max_examples=40, deadline=None)
 def test_bars_wherever_they_are_joined_and_cut(plan: Plan) -> None:
@@ -132,6 +134,7 @@ def test_bars_wherever_they_are_joined_and_cut(plan: Plan) -> None:
         assert newest == {start: bar for start, bar in expected.items() if start <= max(newest, default=0)}
 
 
+@pytest.mark.unmeasured
 async def test_the_synthetic_market(autojump_clock: MockClock) -> None:
     config = SyntheticConfig(rate=20.0, symbols=("AAPL", "MSFT"))
     async with feed_of(Synthetic(config)) as (feed, _):
@@ -165,6 +168,7 @@ async def test_another_subscription_to_the_same_goes_on_undisturbed(autojump_clo
         assert [item for item in items if not isinstance(item, Live)] == TAPE
 
 
+@pytest.mark.unmeasured
 async def test_a_small_buffer_while_much_is_live(autojump_clock: MockClock) -> None:
     tape = [tick(n, n / 10, "B" if n < 30 else "A") for n in range(300)]
     market = Market(tape)

@@ -65,6 +65,7 @@ async def publish_for(server: Server, seconds: float) -> int:
     return count
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("policy", ["wait", "drop_oldest", "latest", "error"])
 async def test_the_servers_watchdog_has_nothing_to_say(autojump_clock: MockClock, policy: Policy) -> None:
     streams: list[Watched] = []

@@ -104,6 +104,7 @@ async def test_a_jump_drops_what_will_never_be_complete(autojump_clock: MockCloc
         assert (await peer.message())["close"] == 2
 
 
+@pytest.mark.unmeasured
 async def test_bars_that_end_together_do_not_cut_a_client_that_reads(autojump_clock: MockClock) -> None:
     names = [f"S{n}" for n in range(1_500)]
     config = ServerConfig(outbox=OutboxLimits(messages=2_048))  # less than the 3,000 bars that one trade finishes

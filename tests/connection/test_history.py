@@ -30,6 +30,7 @@ class Quiet(Synthetic):
         await Stored(trades(0)).run(publisher)
 
 
+@pytest.mark.unmeasured
 async def test_the_samples_request_is_answered_bar_by_bar(autojump_clock: MockClock) -> None:
     async with history_client(Quiet(SyntheticConfig(rate=8.0))) as peer:
         await peer.send_text(SAMPLE)
@@ -250,6 +251,7 @@ async def test_unit_of_time(autojump_clock: MockClock) -> None:
         assert (await peer.whole())[1]["exchangeTimestamp"] == START_NS // 10**6
 
 
+@pytest.mark.unmeasured
 async def test_order_within_and_between_streams(autojump_clock: MockClock) -> None:
     """Twenty at once: each in order and whole, and none far ahead of the others while all run."""
     async with history_client(Stored(trades(3_000))) as peer:

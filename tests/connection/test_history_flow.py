@@ -92,6 +92,7 @@ async def test_a_rate_is_kept_to_the_millisecond(autojump_clock: MockClock, rate
             assert trio.current_time() - began == pytest.approx(n / rate, abs=0.001)
 
 
+@pytest.mark.unmeasured
 async def test_at_a_high_rate_several_go_together(autojump_clock: MockClock) -> None:
     async with history_client(Stored(trades(20_000))) as peer:
         began = trio.current_time()

@@ -29,6 +29,7 @@ def endless(query: HistoryQuery) -> Iterable[Event]:
     return (trade(n=n) for n in count())
 
 
+@pytest.mark.unmeasured
 async def test_a_reader_that_stalls_for_20_seconds_loses_nothing(autojump_clock: MockClock) -> None:
     async with history_client(Stored(trades(MANY))) as peer:
         await peer.start()
@@ -78,6 +79,7 @@ async def test_a_slow_reader_of_stored_data_holds_up_no_live_source(autojump_clo
             await peer.server._broker.room()
 
 
+@pytest.mark.unmeasured
 async def test_a_small_outbox_and_answers_beside_the_data(autojump_clock: MockClock) -> None:
     config = ServerConfig(outbox=OutboxLimits(bytes=3_000, messages=2_048, policy="drop_oldest"))
     async with history_client(Stored(trades(2_000)), config=config) as peer:
@@ -135,6 +137,7 @@ async def test_a_client_that_goes_leaves_nothing_behind(autojump_clock: MockCloc
             assert server._broker.budget.used == 0
 
 
+@pytest.mark.unmeasured
 async def test_memory_is_flat_over_100_000_messages(autojump_clock: MockClock) -> None:
     """Live trades are counted: those of a batch or two are there at any time, and not those that went before."""
     most = 0
@@ -169,6 +172,7 @@ FIELDS = st.fixed_dictionaries(
 NEARLY = FIELDS.map(lambda fields: {"symbol": "AAPL", "id": 1, "window": 2, **DAY, **fields})
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=60, deadline=None)
 @given(st.lists(FIELDS | NEARLY, min_size=1, max_size=10))
 def test_no_request_is_answered_internal(requests: list[dict[str, Any]]) -> None:

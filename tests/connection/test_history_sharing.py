@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
+import pytest
 import trio
 from connection.kit import BASE
 from connection.stored import HistoryPeer, Stored, history_client, trades
@@ -64,6 +65,7 @@ async def test_streams_take_turns_so_that_others_wait_for_one_step_however_many_
         assert {message["type"] for message in await peer.messages(40)} == {"stream_start", "stream_end"}
 
 
+@pytest.mark.unmeasured
 async def test_streams_of_a_client_that_does_not_read_fill_its_outbox_no_further_than_one_would(
     autojump_clock: MockClock,
 ) -> None:

@@ -63,6 +63,7 @@ def subscribers(server: Server) -> int:
     return sum(len(topic.subscribers) for board in boards for topic in board.topics.values())
 
 
+@pytest.mark.unmeasured
 async def test_a_slow_reader_gets_a_past_longer_than_its_outbox_and_all_that_is_live(autojump_clock: MockClock) -> None:
     async with memory_server() as server:
         count = 40_000  # 10 MB: more than the outbox's 16,384 messages and its 8 MiB

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+import pytest
 import trio
 from connection.returning import EPOCH, Account, Reader, TopicName
 from hypothesis import event, given, settings
@@ -120,6 +121,7 @@ async def play(ring: RingLimits, policy: Policy, orders: Sequence[tuple[Any, ...
         await world.finish()
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=60, deadline=None)
 @given(rings, st.sampled_from(["disconnect", "drop_oldest"]), st.lists(steps, max_size=25))
 def test_every_message_or_an_exact_gap(ring: RingLimits, policy: Policy, orders: list[tuple[Any, ...]]) -> None:

@@ -198,6 +198,7 @@ def test_an_envelope_of_wrong_types_is_refused(field: str) -> None:
     assert caught.value.code == ErrorCode.INVALID_MESSAGE
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=75, deadline=None)
 @given(
     fields=st.dictionaries(st.sampled_from(["type", "dataset", "assetClass", "seq", "symbol", "id", "positions"]),

@@ -231,6 +231,7 @@ def check_whole_way(message: str | bytes, history: bool) -> None:
         assert not set(ignored) & {"action", "type", "op"}
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=125, deadline=None)
 @given(mutated())
 def test_mutated_requests(case: tuple[dict[str, Any], bool]) -> None:
@@ -243,6 +244,7 @@ def test_mutated_requests(case: tuple[dict[str, Any], bool]) -> None:
     check_whole_way(packed, history)
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=125, deadline=None)
 @given(VALID, st.data())
 def test_requests_cut_and_spliced(case: tuple[dict[str, Any], bool], data: st.DataObject) -> None:

@@ -50,6 +50,7 @@ def normal(event: Event, asset_class: AssetClass) -> Event:
     return attrs.evolve(event, **sizes) if sizes else event
 
 
+@pytest.mark.unmeasured
 @settings(deadline=None, max_examples=150)
 @given(st.data(), st.sampled_from(list(Channel)), st.sampled_from(list(AssetClass)))
 def test_events_come_back_to_the_last_bit(data: st.DataObject, channel: Channel, asset_class: AssetClass) -> None:

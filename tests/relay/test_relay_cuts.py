@@ -34,6 +34,7 @@ class Reader:
                 self.got[symbol].append(int(item.trade_id) if hasattr(item, "trade_id") else item)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("seed", range(5))
 async def test_nothing_is_lost_or_repeated(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, seed: int

@@ -48,6 +48,7 @@ def judge(got: list[int | None], last: int) -> None:
     assert numbers[-1] == last
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("seed", range(5))
 async def test_no_hole_without_a_gap(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, seed: int) -> None:
     random = Random(seed)

@@ -34,6 +34,7 @@ def live(config: SyntheticConfig, start: int, end: int) -> list[Event]:
     return [event for time, event in timed if time >= start]
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=25, deadline=None)
 @given(CONFIGS | CRYPTO_CONFIGS, st.integers(0, 4 * 10**18), st.integers(0, 3_000), st.data())
 def test_stored_ticks_are_what_live_was(config: SyntheticConfig, start: int, slots: int, data: st.DataObject) -> None:
@@ -47,6 +48,7 @@ def test_stored_ticks_are_what_live_was(config: SyntheticConfig, start: int, slo
             assert read(history, HistoryQuery(channel, None, chosen, start, end)) == expected
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=15, deadline=None)
 @given(
     CONFIGS | CRYPTO_CONFIGS, st.sampled_from(list(Frequency)), st.integers(0, 4 * 10**18), st.integers(0, 4_000),
@@ -121,6 +123,7 @@ def test_a_rule_of_ones_own_makes_the_stored_bars_too() -> None:
     assert default == own
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("symbols", [10, 5_000])
 def test_a_step_takes_milliseconds_whatever_is_asked(symbols: int) -> None:
     config = SyntheticConfig(symbols=tuple(f"S{n}" for n in range(symbols)), rate=100_000.0)

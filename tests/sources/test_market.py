@@ -36,6 +36,7 @@ def is_decimal(number, places):
     return number == round(number, places)
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=20, deadline=None)
 @given(configs, starts)
 def test_a_market_is_sane(config, start):
@@ -73,6 +74,7 @@ def test_a_market_is_sane(config, start):
                 assert quote.bid_price <= event.price <= quote.ask_price
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=20, deadline=None)
 @given(configs, starts)
 def test_the_same_settings_give_the_same_events(config, start):
@@ -80,6 +82,7 @@ def test_the_same_settings_give_the_same_events(config, start):
     assert take(once, 500) == take(again, 500) == take(once, 500)
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=20, deadline=None)
 @given(configs, starts, st.integers(0, 2_000))
 def test_a_later_start_shows_the_same_market(config, start, passed):
@@ -126,6 +129,7 @@ def test_a_start_on_the_grid_is_the_time_of_the_first_event():
     assert take(SyntheticMarket(SyntheticConfig(rate=100.0), START), 1)[0][0] == START
 
 
+@pytest.mark.unmeasured
 def test_stocks_look_like_a_market():
     events = [event for _, event in take(SyntheticMarket(SyntheticConfig(), START), 40_000)]
     trades = [event for event in events if isinstance(event, Trade)]
@@ -156,6 +160,7 @@ def test_trades_stand_at_the_bid_at_the_ask_and_between():
     assert places["bid"] + places["ask"] > places["between"]
 
 
+@pytest.mark.unmeasured
 def test_crypto_is_trades_only_in_fractions_by_venue_name():
     events = [event for _, event in take(SyntheticMarket(SyntheticConfig(CRYPTO), START), 20_000)]
     assert all(isinstance(event, Trade) for event in events)
@@ -178,6 +183,7 @@ def test_volatility_goes_by_symbol():
     assert wild > 1.5 * calm
 
 
+@pytest.mark.unmeasured
 def test_a_halt_is_followed_by_its_resume_about_once_a_minute():
     changes = [
         event for _, event in take(SyntheticMarket(SyntheticConfig(halts=True), START), 60_000)
@@ -193,6 +199,7 @@ def test_a_halt_is_followed_by_its_resume_about_once_a_minute():
         assert resume.timestamp - halt.timestamp == 7.5 * SECOND
 
 
+@pytest.mark.unmeasured
 def test_a_pause_holds_beyond_the_block_it_began_in():
     """A pause is 750 events long, a block 2,560: some lie across two."""
     halted, began, crossed = None, 0, 0
@@ -207,6 +214,7 @@ def test_a_pause_holds_beyond_the_block_it_began_in():
     assert crossed >= 2
 
 
+@pytest.mark.unmeasured
 def test_prices_never_reach_zero_even_where_a_block_lasts_two_years():
     config = SyntheticConfig(symbols=tuple(f"S{n}" for n in range(1_000)), rate=0.001, seed=48)
     bids = [event.bid_price for _, event in take(SyntheticMarket(config, START), 65_536) if isinstance(event, Quote)]

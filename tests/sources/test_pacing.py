@@ -33,6 +33,7 @@ async def test_a_slow_schedule_does_not_drift(publisher, autojump_clock):
     assert publisher.arrivals == pytest.approx([10.0 * n for n in range(1000)], abs=1e-6)
 
 
+@pytest.mark.unmeasured
 async def test_a_fast_schedule_wakes_once_a_tick_is_never_early_and_does_not_drift(publisher, autojump_clock):
     gap = SECOND // 5_000
     await pace(timed(*range(0, 20 * SECOND, gap)), publisher, origin=0, speed=1.0)

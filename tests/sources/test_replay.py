@@ -178,6 +178,7 @@ async def test_cancelled_in_the_middle_it_closes_its_files(write, publisher, aut
     assert len(publisher.events) == 22
 
 
+@pytest.mark.unmeasured
 async def test_memory_is_bounded(tmp_path, autojump_clock):
     class Counter:
         count = 0

@@ -71,6 +71,7 @@ async def test_a_given_start_is_kept(publisher, autojump_clock):
     assert publisher.events == market_events(config, config.start_ns, len(publisher.events))
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("rate", "count"), [(0.1, 50), (100.0, 5_000), (5_000.0, 50_000)])
 async def test_an_event_is_published_when_its_market_time_has_come(rate, count, publisher, start_ns, autojump_clock):
     await publisher.drive(Synthetic(SyntheticConfig(rate=rate)), stop_after=count)
@@ -83,6 +84,7 @@ async def test_an_event_is_published_when_its_market_time_has_come(rate, count, 
     assert max(lateness) <= TICK + 1e-6
 
 
+@pytest.mark.unmeasured
 async def test_a_stall_loses_nothing(publisher, start_ns, autojump_clock):
     async def stall():
         await trio.sleep(20 if len(publisher.batches) == 3 else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,6 +69,7 @@ lines = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.one_of(lines, st.binary(max_size=4)), max_size=8).map(b"".join), st.integers(1, 400), st.booleans())
 def test_any_answer(answer: bytes, size: int, eof: bool) -> None:
@@ -80,6 +82,7 @@ def test_any_bytes_behind_a_sound_answer(rest: bytes, size: int, eof: bool) -> N
     assert run(rest, size, eof, signed=True) == "open"
 
 
+@pytest.mark.unmeasured
 def test_an_answer_that_ends_anywhere() -> None:
     async def ended(at: int) -> None:
         ours, theirs = memory_transport()

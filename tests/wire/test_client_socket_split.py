@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,6 +37,7 @@ def messages() -> st.SearchStrategy[list[tuple[bytes, bytes]]]:
     )
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=40, deadline=None)
 @given(messages(), st.integers(1, 400), st.booleans())
 def test_any_split_gives_the_same_messages(sent: list[tuple[bytes, bytes]], size: int, lazy: bool) -> None:

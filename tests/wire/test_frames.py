@@ -93,6 +93,7 @@ FRAMES = st.lists(
 )
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=75, deadline=None)
 @given(frames=FRAMES, data=st.data())
 def test_any_split_gives_the_same_heads(frames: list[tuple[int, bool, bool, int]], data: Any, tools: Any) -> None:

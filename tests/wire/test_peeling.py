@@ -167,6 +167,7 @@ def bursts() -> st.SearchStrategy[list[bytes]]:
     )
 
 
+@pytest.mark.unmeasured
 @given(bursts(), st.lists(st.integers(0, 1500), max_size=12))
 def test_any_split_gives_the_same(frames: list[bytes], cuts: list[int]) -> None:
     sent = b"".join(frames)

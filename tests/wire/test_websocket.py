@@ -209,6 +209,7 @@ async def test_a_peer_that_is_gone_before_the_answer(tools: Any) -> None:
     assert closed.value.due is None
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=75, deadline=None)
 @given(data=st.data())
 def test_any_bytes_after_the_handshake_end_in_good_order(data: st.DataObject, tools: Any) -> None:
