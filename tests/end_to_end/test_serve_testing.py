@@ -1,0 +1,51 @@
+"""A `datafye-trio serve --testing` process, broken by HTTP as by `curl`, before a client that others wrote."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from processes import WAIT, serving, until
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+from websockets.sync.client import connect
+
+
+def ask(url: str, method: str, target: str, content: dict[str, Any] | None = None) -> Any:
+    """The JSON answer to a request."""
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=WAIT)
+    try:
+        connection.request(method, target, None if content is None else json.dumps(content))
+        answer = connection.getresponse()
+        text = answer.read()
+        assert answer.status == 200, text
+        return json.loads(text)
+    finally:
+        connection.close()
+
+
+def test_a_process_is_broken_by_http() -> None:
+    with serving("--testing", "--rate", "1000") as url:
+        with connect(f"{url}/stocks/live/trades?symbols=*", compression=None) as client:
+            first = json.loads(client.recv(WAIT))
+            (listed,) = ask(url, "GET", "/faults")["connections"]
+            assert ask(url, "POST", "/faults/drop", {"connection": listed["connection"]})["done"] == 1
+            with pytest.raises(ConnectionClosedError) as lost:
+                while True:
+                    client.recv(WAIT)
+            assert lost.value.rcvd is None  # no close frame: it was cut
+        assert ask(url, "POST", "/faults/refuse?count=1&status=429")["active"]
+        with pytest.raises(InvalidStatus) as refused:
+            connect(url, compression=None)
+        assert refused.value.response.status_code == 429
+        assert ask(url, "POST", "/faults/restart", {"down": 0.1}) == {"fault": "restart", "active": False}
+        with connect(url, compression=None) as client:
+            again = json.loads(client.recv(WAIT))
+            assert first["datasets"][0]["epoch"] != again["datasets"][0]["epoch"]
+            ask(url, "POST", "/faults/close", {"code": 4321, "reason": "enough"})
+            with pytest.raises(ConnectionClosed) as closed:
+                client.recv(WAIT)
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4321, "enough")
+        until(lambda: ask(url, "GET", "/faults") == {"active": [], "connections": []})
