@@ -108,13 +108,11 @@ async def test_a_play_that_fails_is_told_to_whoever_waits_or_else_at_the_end(aut
     assert isinstance(caught.value.__cause__, EventError)
 
 
-@pytest.mark.parametrize(
-    ("options", "words"), [({"at": -1}, "at=-1"), ({"speed": 0}, "speed=0"), ({"at": math.inf}, "inf")]
-)
-async def test_a_play_that_makes_no_sense(autojump_clock: MockClock, options: dict[str, float], words: str) -> None:
+@pytest.mark.parametrize(("at", "speed"), [(-1, 1), (math.inf, 1), (0, 0), (math.nan, 1), (0, math.nan)])
+async def test_a_play_that_makes_no_sense(autojump_clock: MockClock, at: float, speed: float) -> None:
     async with open_test_server() as server:
-        with pytest.raises(ConfigurationError, match=words):
-            server.play([], **options)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match=f"at={at}, speed={speed}"):
+            server.play([], at=at, speed=speed)
         with pytest.raises(ConfigurationError, match="no dataset 'OTC'"):
             server.play([], dataset="OTC")
 
