@@ -16,6 +16,7 @@ from datafye_trio.cli.flags import ServeFlags, WatchFlags, expand
 from datafye_trio.cli.importing import IMPORT_EXAMPLES, ImportFlags, import_files
 from datafye_trio.cli.inspecting import INSPECT_EXAMPLES, InspectFlags, inspect
 from datafye_trio.cli.record import RECORD_EXAMPLES, RecordFlags, record
+from datafye_trio.cli.run import RUN_EXAMPLES, RunFlags, run_strategy
 from datafye_trio.cli.serve import serve
 from datafye_trio.cli.tail import TAIL_EXAMPLES, TailFlags, tail
 from datafye_trio.cli.text import Screen, discard, printable, say
@@ -37,6 +38,7 @@ Examples:
   datafye-trio tail --channels trades --symbols AAPL
   datafye-trio record ws://localhost:8080/datafye-ws/v1 recording/
   datafye-trio serve --replay recording/
+  datafye-trio run crossover.py:strategy recording/
   datafye-trio serve --help
 """
 
@@ -84,7 +86,7 @@ def _app() -> App:
     app = App(
         name="datafye-trio",
         version=__version__,
-        help="Datafye's streaming market data API on Trio: a server, a view of one, and recordings.",
+        help="Datafye's streaming market data API on Trio: a server, a view of one, recordings, strategies.",
         help_epilogue=_EXAMPLES,
         help_format="plaintext",
         help_formatter=DefaultFormatter(panel_spec=PanelSpec(box=_NO_BOX, padding=(0, 0))),
@@ -94,6 +96,7 @@ def _app() -> App:
     )
     _add_live(app)
     _add_recordings(app)
+    _add_strategies(app)
     return app
 
 
@@ -149,6 +152,20 @@ def _add_recordings(app: App) -> None:
     ) -> int:
         """Show what a recording holds: rows, span, symbols, gaps; and files that are broken."""
         return inspect(folder, flags)
+
+
+def _add_strategies(app: App) -> None:
+    @app.command(name="run", help_epilogue=RUN_EXAMPLES)
+    def run_run(
+        strategy: Annotated[str, Parameter(help="module:function, or file.py:function.")],
+        target: Annotated[
+            str | None, Parameter(name="URL|RECORDING", help="A server's URL; or a folder or file of a recording.")
+        ] = None,
+        /,
+        flags: RunFlags = RunFlags(),  # noqa: B008 -- frozen
+    ) -> int:
+        """Run a strategy: live on a server, or on a recording in the market's own time."""
+        return run_strategy(strategy, target, flags)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,6 +29,7 @@ def test_the_version(terminal: Terminal) -> None:
         (("record",), ["URL", "DIR", "--frequency", "Examples:", "--no-reconnect"]),
         (("import",), ["--dataset", "Examples:", "ts_ns", "--column", "last_trade_id"]),
         (("inspect",), ["--json", "Examples:"]),
+        (("run",), ["STRATEGY", "URL|RECORDING", "--set", "--asset-class", "--from", "--no-reconnect", "Examples:"]),
     ],
 )
 def test_help_has_examples(terminal: Terminal, command: tuple[str, ...], words: list[str]) -> None:
@@ -42,9 +43,8 @@ def test_no_command_is_help(terminal: Terminal) -> None:
 
 
 def test_an_unknown_command_is_one_line(terminal: Terminal) -> None:
-    line = (
-        'Unknown command "serv". Did you mean "serve"? Available commands: serve, watch, tail, record, import, inspect.'
-    )
+    commands = "serve, watch, tail, record, import, inspect, run"
+    line = f'Unknown command "serv". Did you mean "serve"? Available commands: {commands}.'
     assert terminal.complain("serv") == line
 
 
