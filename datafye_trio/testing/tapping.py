@@ -61,7 +61,7 @@ class ConnectionTap:
         self._dialect = dialect
         self._link: Link | None = None
         self._head = bytearray()
-        self._asked = self._answered = self._closing = False
+        self._asked = self._answered = self._busy = self._closing = False
         self._client = FrameSplitter(_FROM_CLIENT)
         self._server = FrameSplitter(_FROM_SERVER)
         self._waiting: list[Frame] = []
@@ -99,39 +99,23 @@ class ConnectionTap:
 
     def from_server(self, data: bytes) -> Sequence[bytes]:
         """Log what the server sends, and let the dialect and the faults change it."""
-        if not self.opened:
-            return self._from_unopened(data)
-        passed: list[bytes] = []
-        for found in self._server.feed(data):
-            if self._closing and not self._waiting:
-                return passed
-            for one in self._from_server(found):
-                if one.is_data and self._faults.cuts_within():
-                    passed.append(one.raw[: max(1, len(one.raw) // 2)])
-                    self.link.to_client.cut_behind(sum(map(len, passed)), self)
-                    return passed
-                passed.append(one.raw)
-            if found.ends:
-                passed += self._take_waiting()
-        if not data:
-            passed += [one.raw for one in self._noted(self._faults.release())] + [self._server.rest()]
-        return passed
+        self._busy = True  # who listens to the log may close from here: not before the frame at hand
+        try:
+            return self._frames_from_server(data) if self.opened else self._from_unopened(data)
+        finally:
+            self._busy = False
 
     def closed(self, why: str) -> None:
         """The connection has ended."""
         if self._link is not None:
             self._faults.detach()
-        self.scribe.note("gone", reason=why)
+        self.scribe.note("gone", reason="closed, without an answer" if self._closing and why == "lost" else why)
 
     # What faults call.
 
     def inject(self, found: Frame) -> None:
         """Put a frame in before the next one of the server's; without a place for it the connection is dropped."""
-        if self.opened and self._server.between and not self._waiting:
-            fits = self.link.to_client.inject(found.raw)
-        elif fits := len(self._waiting) < _WAITING:
-            self._waiting.append(found)
-        if fits:
+        if self._place(found):
             self.scribe.frame("out", found)
         else:
             self.scribe.note("fault", reason="dropped: the client does not read")
@@ -139,8 +123,8 @@ class ConnectionTap:
 
     def release(self) -> None:
         """Let go what a fault has held back."""
-        for one in self._noted(self._faults.release()):
-            self.link.to_client.put(one.raw)
+        for one in self._faults.release():
+            self.inject(one)
 
     def close(self, code: int, reason: str) -> None:
         """Send the client a close frame as if the server did; nothing of the server's comes after it.
@@ -175,9 +159,28 @@ class ConnectionTap:
         self.opened = True
         self.scribe.note("open", "in")
         passed = [data[: len(data) - len(rest)], *self._take_waiting()]
-        return [*passed, *self.from_server(rest)] if rest else passed
+        return [*passed, *self._frames_from_server(rest)] if rest else passed
 
     # Frames.
+
+    def _frames_from_server(self, data: bytes) -> Sequence[bytes]:
+        passed: list[bytes] = []
+        for found in self._server.feed(data):
+            if self._closing and not self._waiting:
+                return passed
+            for one in self._from_server(found):
+                if one.is_data and self._faults.cuts_within():
+                    passed.append(one.raw[: max(1, len(one.raw) // 2)])
+                    self.link.to_client.cut_behind(sum(map(len, passed)), self)
+                    self._closing = True
+                    self._waiting.clear()
+                    return passed
+                passed.append(one.raw)
+            if found.ends:
+                passed += self._take_waiting()
+        if not data and not self._closing:
+            passed += [one.raw for one in self._noted(self._faults.release())] + [self._server.rest()]
+        return passed
 
     def _from_client(self, found: Frame) -> Sequence[Frame]:
         whole = self.scribe.frame("in", found)
@@ -214,6 +217,15 @@ class ConnectionTap:
         for one in frames:
             self.scribe.frame("out", one)
         return frames
+
+    def _place(self, found: Frame) -> bool:
+        """Send a frame between two of the server's, now or soon; whether there is room for it."""
+        if self.opened and self._server.between and not self._busy and not self._waiting:
+            return self.link.to_client.inject(found.raw)
+        if len(self._waiting) < _WAITING:
+            self._waiting.append(found)
+            return True
+        return False
 
     def _take_waiting(self) -> list[bytes]:
         taken, self._waiting = [one.raw for one in self._waiting], []

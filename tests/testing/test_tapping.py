@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
+
+import pytest
 import trio
-from support import RawClient, trade, upgrade_head
-from testing.kit import front
+from support import RawClient, masked, trade, upgrade_head
+from testing.kit import front, rest
+
+from datafye_trio.testing import Conditions, Entry, Log
+from datafye_trio.testing.framing import Frame
+from datafye_trio.testing.lanes import Lane
+from datafye_trio.testing.links import Link
+from datafye_trio.testing.scribe import Request, Scribe
+from datafye_trio.testing.tapping import ConnectionTap
+from datafye_trio.wire import Opcode, close_frame, frame, memory_transport
 
 
 async def test_what_passes_is_logged_with_its_times(autojump_clock: trio.testing.MockClock) -> None:
@@ -41,3 +53,170 @@ async def test_plain_http_passes_and_is_logged(autojump_clock: trio.testing.Mock
         assert (await refused.http_answer())[0] == 404
         kinds = [(entry.kind, entry.path, entry.code) for entry in kit.log if entry.kind != "gone"]
         assert kinds == [("http", "/health", 200), ("refused", "/nowhere", 404)]
+
+
+class Fake:
+    """The faults of a tap that stands alone: none, but for what is held."""
+
+    def __init__(self) -> None:
+        self.held: list[Frame] = []
+        self.cut = False
+
+    def attach(self, tap: ConnectionTap) -> None: ...
+
+    def detach(self) -> None: ...
+
+    def change(self, found: Frame) -> Sequence[Frame]:
+        return [found]
+
+    def release(self) -> Sequence[Frame]:
+        held, self.held = self.held, []
+        return held
+
+    def cuts_within(self) -> bool:
+        return self.cut
+
+
+class Bench:
+    """A tap without a proxy: its link's lane does not run, and shows what is put in."""
+
+    def __init__(self, *, opened: bool = True) -> None:
+        self.log, self.faults = Log(), Fake()
+        self.lane = Lane(Conditions(held=True), random.Random(0), None)
+        self.cuts = 0
+        self.tap = ConnectionTap(Scribe(1, Request("/x", upgrade=True), self.log), self.faults)
+        self.link = Link(1, (self.lane, self.lane), cut=self.cut, flowing=lambda: True, passed=lambda *_: None)
+        self.tap.attach(self.link)
+        self.tap.from_client(upgrade_head())
+        if opened:
+            assert b"".join(self.tap.from_server(ANSWER)) == ANSWER
+
+    def cut(self, *_: object) -> None:
+        self.cuts += 1
+
+    def passed(self, data: bytes) -> bytes:
+        return b"".join(self.tap.from_server(data))
+
+    async def injected(self) -> bytes:
+        """What was put into the lane beside what the tap returned."""
+        near, far = memory_transport()
+        self.lane.conditions = Conditions()
+        with trio.move_on_after(0.1):
+            await self.lane.run(near, lambda: True, lambda _: None)
+        near.close()
+        return await rest(far)
+
+
+ANSWER = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
+TEXT = frame(Opcode.TEXT, b"{}")
+LARGE = b"\x82\x7f" + (17 * 1024 * 1024).to_bytes(8)
+
+
+def made(payload: bytes) -> Frame:
+    return Frame(Opcode.TEXT, True, payload, frame(Opcode.TEXT, payload))
+
+
+async def test_what_is_put_in_waits_for_the_handshake(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench(opened=False)
+    bench.tap.inject(made(b"first"))
+    assert bench.passed(ANSWER[:20]) == ANSWER[:20]
+    assert bench.passed(ANSWER[20:] + TEXT) == ANSWER[20:] + made(b"first").raw + TEXT
+    assert await bench.injected() == b""
+
+
+async def test_what_is_put_in_comes_between_frames(autojump_clock: trio.testing.MockClock) -> None:
+    """Half a frame is held here, so that it is whole; one that is too large passes, and what is put in waits for it."""
+    bench = Bench()
+    assert bench.passed(TEXT[:2]) == b""
+    bench.tap.inject(made(b"before"))
+    assert await bench.injected() == made(b"before").raw
+    assert bench.passed(TEXT[2:] + LARGE + bytes(10)) == TEXT + LARGE + bytes(10)
+    bench.tap.inject(made(b"after"))
+    piece = bytes(1024 * 1024)
+    for _ in range(16):
+        assert bench.passed(piece) == piece
+    assert bench.passed(piece[10:] + TEXT) == piece[10:] + made(b"after").raw + TEXT
+
+
+async def test_a_close_during_a_large_frame_waits_for_its_end(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench()
+    assert bench.passed(LARGE) == LARGE
+    bench.tap.close(4000, "enough")
+    piece = bytes(17 * 1024 * 1024)
+    assert bench.passed(piece + TEXT) == piece + close_frame(4000, "enough")
+    assert bench.passed(TEXT + b"half") == b""
+    assert bench.passed(b"") == b""
+
+
+async def test_what_finds_no_place_drops_the_connection(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench(opened=False)
+    for n in range(100):
+        bench.tap.inject(made(b"%d" % n))
+    assert bench.cuts == 0
+    bench.tap.inject(made(b"one too many"))
+    assert bench.cuts == 1
+    assert bench.log.entries()[-1].reason == "dropped: the client does not read"
+    assert len(bench.log.entries("text")) == 100
+
+
+async def test_a_lane_that_is_full_drops_the_connection(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench()
+    for _ in range(17):
+        bench.tap.inject(made(bytes(64_000)))
+    assert bench.cuts == 0
+    bench.tap.inject(made(bytes(64_000)))
+    assert bench.cuts == 1
+
+
+@pytest.mark.parametrize("order", ["close", "release"])
+async def test_who_listens_to_the_log_acts_behind_the_frame(autojump_clock: trio.testing.MockClock, order: str) -> None:
+    """It hears of a frame before that is on its way: what it orders comes after it all the same."""
+    bench = Bench()
+
+    def listen(entry: Entry) -> None:
+        if entry.payload == b"{}":
+            bench.log.listeners.clear()
+            bench.faults.held = [made(b"held")]
+            if order == "close":
+                bench.tap.close(4001, "")
+            else:
+                bench.tap.release()
+
+    bench.log.listeners.append(listen)
+    last = close_frame(4001, "") if order == "close" else made(b"next").raw
+    assert bench.passed(TEXT + made(b"next").raw) == TEXT + made(b"held").raw + last
+    assert [entry.payload for entry in bench.log.entries("text")][:2] == [b"{}", b"held"]
+
+
+async def test_within_a_frame_is_its_middle(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench()
+    bench.faults.cut = True
+    assert bench.passed(frame(Opcode.PING, b"") + TEXT + TEXT) == frame(Opcode.PING, b"") + TEXT[:2]
+    assert bench.lane.limit == 4
+    assert bench.passed(TEXT) == b""
+    assert len(bench.log.entries("text")) == 1
+
+
+@pytest.mark.parametrize("head", [b"x" * 70_000, b"HTTP/1.1 101", b"SSH-2.0\r\n\r\n", b"HTTP/1.1 nan x\r\n\r\n"])
+async def test_an_answer_that_is_none_passes(autojump_clock: trio.testing.MockClock, head: bytes) -> None:
+    bench = Bench(opened=False)
+    assert bench.passed(head) == head
+    assert bench.passed(b"") == b""
+    assert bench.passed(TEXT) == TEXT
+    assert not bench.tap.opened
+
+
+async def test_the_rest_of_a_frame_passes_at_the_end(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench()
+    bench.faults.held = [made(b"held")]
+    assert bench.passed(TEXT[:3]) == b""
+    assert bench.passed(b"") == made(b"held").raw + TEXT[:3]
+    assert bench.tap.from_client(masked(1, b"x")[:4]) == []
+    assert b"".join(bench.tap.from_client(b"")) == masked(1, b"x")[:4]
+
+
+async def test_a_server_without_ids_has_none(autojump_clock: trio.testing.MockClock) -> None:
+    bench = Bench()
+    for payload in (b"hello", b'{"connectionId": "c9"}'):
+        bench.passed(frame(Opcode.TEXT, payload))
+        assert bench.tap.name == "?"
