@@ -98,7 +98,7 @@ class Bridge(Generic[_T]):
         self._thread.join(_STOP_SECONDS)
         if self._thread.is_alive():
             raise StuckError(f"the test server has not ended within {_STOP_SECONDS:g} s.\n{self._whereabouts()}")
-        self._ended.result()
+        self._result(self._ended)
 
     def call(self, function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Call a function in the run and return what it returns. It must not wait.

@@ -104,7 +104,8 @@ def trial_of(request: pytest.FixtureRequest) -> Trial:
     stash = request.node.stash
     if _TRIAL not in stash:
         stash[_TRIAL] = Trial(request.node)
-    return stash[_TRIAL]
+    found: Trial = stash[_TRIAL]
+    return found
 
 
 @pytest.fixture
