@@ -99,15 +99,15 @@ class Server:
         """
         return self._dataset(dataset)
 
-    async def wait_subscribed(
+    def is_subscribed(
         self,
         channel: Channel | None = None,
         symbols: str | Sequence[str] = (),
         *,
         dataset: str | None = None,
         frequency: Frequency | None = None,
-    ) -> None:
-        """Wait until each symbol has a subscriber, or, where none is given, any symbol has; cancel-safe.
+    ) -> bool:
+        """Whether each symbol has a subscriber, or, where none is given, any symbol has.
 
         Args:
             channel: the one that counts; None: any.
@@ -120,12 +120,21 @@ class Server:
             EventError: there is no such dataset.
             ServerClosedError: the server has stopped.
         """
+        self._check_running()
         names = [symbols] if isinstance(symbols, str) else symbols
         datasets = list(self._broker.datasets.values()) if dataset is None else [self._dataset(dataset)]
-        await self._broker.wait_for(
-            lambda: self._stopping or any(one.is_subscribed(channel, names, frequency) for one in datasets)
-        )
-        self._check_running()
+        return any(one.is_subscribed(channel, names, frequency) for one in datasets)
+
+    async def wait_subscribed(
+        self,
+        channel: Channel | None = None,
+        symbols: str | Sequence[str] = (),
+        *,
+        dataset: str | None = None,
+        frequency: Frequency | None = None,
+    ) -> None:
+        """Wait until `is_subscribed` holds, which has the arguments and the errors. Cancel-safe."""
+        await self._broker.wait_for(lambda: self.is_subscribed(channel, symbols, dataset=dataset, frequency=frequency))
 
     def connect(self, address: Address = LOOPBACK) -> MemoryStream:
         """A connection in memory, without sockets: the client's end, on which a WebSocket handshake is expected.

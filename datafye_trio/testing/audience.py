@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 import attrs
 import trio
 
-from datafye_trio.errors import ConfigurationError, ServerClosedError
+from datafye_trio.errors import ConfigurationError, EventError, ServerClosedError
+from datafye_trio.model import Channel, Frequency
 from datafye_trio.protocol import parse_channel, parse_frequency
 from datafye_trio.testing.expectations import Expectation, Expectations
 from datafye_trio.testing.faults import Faults
@@ -85,18 +86,16 @@ class Audience:
         try:
             kind = None if channel is None else parse_channel(channel)
             span = None if frequency is None else parse_frequency(frequency)
-            with trio.move_on_after(timeout):
-                while True:
-                    server = await self._lives.wait_up()
-                    try:
-                        await server.wait_subscribed(kind, wanted, dataset=dataset, frequency=span)
-                    except ServerClosedError:  # it restarts: the next one is asked
-                        continue
-                    return
+            if await self._subscribed(kind, wanted, dataset, span, timeout):
+                return
+        except EventError:
+            raise
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
-        what = " ".join(filter(None, [channel, f"({frequency})" if frequency else "", ", ".join(wanted), dataset]))
-        raise self._expected.failure([f"expected a subscription ({what or 'any'}){_within(timeout)}"], ["subscribe"])
+        what = f"{kind or 'any channel'}{f' ({span})' if span else ''} of {', '.join(wanted) or 'any symbol'}"
+        where = "" if dataset is None else f" in {dataset}"
+        text = f"expected a subscription to {what}{where}{_within(timeout)}, which did not come"
+        raise self._expected.failure([text], ["subscribe"])
 
     async def wait_connected(self, count: int = 1, *, timeout: float = 5.0) -> None:
         """Wait until at least so many clients are connected. Cancel-safe.
@@ -168,6 +167,23 @@ class Audience:
             ExpectationError: not in time, or out of order.
         """
         await self._expected.wait_for(timeout=timeout)
+
+    async def _subscribed(
+        self,
+        channel: Channel | None,
+        symbols: Sequence[str],
+        dataset: str | None,
+        frequency: Frequency | None,
+        timeout: float,
+    ) -> bool:
+        with trio.move_on_after(timeout):
+            while True:
+                server = await self._lives.wait_up()
+                with suppress(ServerClosedError):  # it restarts: the next one is asked
+                    await server.wait_subscribed(channel, symbols, dataset=dataset, frequency=frequency)
+                    return True
+        now = self._lives.server  # a timeout of 0 is a look
+        return now is not None and now.is_subscribed(channel, symbols, dataset=dataset, frequency=frequency)
 
     async def _until(self, condition: Callable[[], bool], timeout: float) -> bool:
         with trio.move_on_after(timeout):
