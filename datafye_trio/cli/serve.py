@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 import trio
@@ -24,9 +24,8 @@ from datafye_trio.client import FeedConfig
 from datafye_trio.errors import ConfigurationError, FeedError, leaves_of
 from datafye_trio.logs import get_logger
 from datafye_trio.relay import Relay, open_relay
-from datafye_trio.server import Server, open_server
+from datafye_trio.server import open_server
 from datafye_trio.sources import Source, SyntheticConfig
-from datafye_trio.testing.standing import StandingServer, open_standing_server
 
 __all__ = ["run", "serve"]
 
@@ -89,18 +88,32 @@ async def _serve(settings: Settings, asked: trio.Event, opened: trio.Event) -> b
     async with AsyncExitStack() as stack:
         sources = _Sources(settings.datasets)
         await sources.connect(stack)
-        server: Server | StandingServer
-        if settings.process.testing:
-            opening = open_standing_server(settings.server, sources, seed=sources.seed)
-            server = await stack.enter_async_context(opening)
-            log.warning("for tests only: POST /faults/... breaks the connections of whoever is served here")
-        else:
-            server = await stack.enter_async_context(open_server(settings.server, sources()))
+        server = await stack.enter_async_context(_opening(settings, sources))
         opened.set()
         say(f"listening on {server.url}", sys.stdout)
         crashed = await _wait_either(asked, server.source_crashed if ends else trio.Event())
         log.info("stopping", why="a source has crashed" if crashed else "asked by a signal")
         return crashed
+
+
+class _Running(Protocol):
+    """What either server shows of itself."""
+
+    source_crashed: trio.Event
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+
+
+def _opening(settings: Settings, sources: _Sources) -> AbstractAsyncContextManager[_Running]:
+    if not settings.process.testing:
+        return open_server(settings.server, sources())
+    # Here, because a server that is not for tests is to have nothing loaded that breaks connections.
+    from datafye_trio.testing.standing import open_standing_server
+
+    log.warning("for tests only: POST /faults/... breaks the connections of whoever is served here")
+    return open_standing_server(settings.server, sources, seed=sources.seed)
 
 
 class _Sources:

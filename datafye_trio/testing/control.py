@@ -2,6 +2,7 @@
 
 What a fault takes is the parameters of its method of `Faults`, as a JSON object in the body (`{"after": 1000}`) or in
 the query (`?after=1000`). From loopback alone, and never from a foreign web page: whoever can post here cuts anybody.
+While connections are refused without a word (an outage, `refuse` with status null), so are these.
 """
 
 from __future__ import annotations

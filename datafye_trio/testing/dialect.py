@@ -13,6 +13,8 @@ each with what it rests on ("samples" are Datafye's WebSocket samples; "open" is
   another may be tried. To unsubscribe is documented as a step of a connection's life: it is no second request.
 - Pongs: to answer a heartbeat with a pong message is documented, its form is open: all that the server takes pass.
 - What is no JSON object passes: that a server says `error` to it, or closes, is documented enough.
+- Indicators that a dataset does not compute, at all or at a frequency: silence is normal, as the samples say. So a
+  request for them is answered as any other, and nothing comes.
 - Answers, heartbeats and the greeting: that there are such frames is known, no field but `type`.
 - Errors: a text says what is wrong; codes, and to which request one belongs, are open. Symbols stand in the text.
 - Data: the fields of the REST records, without numbers or names of datasets and streams.
@@ -41,6 +43,8 @@ __all__ = ["Answer", "Dialect", "Refusal"]
 _VERBS: Final = ("action", "type", "op")
 """In which a pong may say that it is one."""
 _SUBPROTOCOL: Final = b"sec-websocket-protocol"
+_INDICATORS: Final = ("sma", "ema")
+_NOT_COMPUTED: Final = (ErrorCode.CHANNEL_NOT_AVAILABLE, ErrorCode.INVALID_FREQUENCY)
 _SHOWN: Final = 10
 """Symbols that the text of an error names."""
 _AGAIN: Final = (
@@ -78,6 +82,8 @@ class Dialect:
         """Whether the connection has had its one request."""
         self._answered = False
         """Whether the server has taken it."""
+        self._action = ""
+        """What was asked for last."""
 
     @staticmethod
     def check_path(path: str, query: str = "") -> Refusal | None:
@@ -107,6 +113,8 @@ class Dialect:
         if wrong is None and fields["action"] == self._endpoint.action:
             wrong = _AGAIN if self._asked else None
             self._asked = True
+        if wrong is None:
+            self._action = fields["action"]
         return payload if wrong is None else Answer(_encode({"type": "error", "message": wrong}))
 
     def from_server(self, payload: bytes) -> bytes | None:
@@ -130,6 +138,8 @@ class Dialect:
         kind: str = fields["type"]
         if kind == "error" and fields["code"] == ErrorCode.NO_DATA:
             return "stream_end"
+        if kind == "error" and fields["code"] in _NOT_COMPUTED and self._endpoint.record in _INDICATORS:
+            return f"{self._action}d"
         return "error" if kind == "stream_error" else kind
 
     def _hides(self, fields: dict[str, Any]) -> bool:

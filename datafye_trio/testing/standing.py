@@ -62,6 +62,7 @@ class open_standing_server(AbstractAsyncContextManager[StandingServer]):  # noqa
 
     def __init__(self, config: ServerConfig, sources: Callable[[], Sequence[Source]], *, seed: int = 0) -> None:
         self._config = config
+        self._seed = seed
         self._tasks = BareNursery("the server")
         self._crashed = trio.Event()
         self._watching = trio.CancelScope()
@@ -94,7 +95,7 @@ class open_standing_server(AbstractAsyncContextManager[StandingServer]):  # noqa
 
     async def _begin(self, nursery: trio.Nursery) -> str:
         door = Door(self._log, self._faults, control=Control(self._faults, self._config.access))
-        proxy = Proxy(self._lives.connect, None, nursery, door)
+        proxy = Proxy(self._lives.connect, None, nursery, door, self._seed)
         proxy.gate = self._faults.refuses
         await nursery.start(self._lives.run, proxy)
         self._watch(nursery)

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from datafye_trio import AssetClass, Channel, Program, Server, ServerConfig, Source
 from datafye_trio.broker import OutboxLimits
-from datafye_trio.model import Bar, Event, Halt, Resume, Trade
+from datafye_trio.model import Bar, Event, Frequency, Halt, Resume, Trade
 from datafye_trio.sources import HistoryQuery
 
 S = 10**9
@@ -40,6 +40,7 @@ def sources() -> list[Source]:
     return [
         Program("SIP", channels=tuple(Channel)),
         Program("Crypto", AssetClass.CRYPTO, (Channel.TRADES, Channel.AGGREGATES)),
+        Program("Hourly", channels=(Channel.AGGREGATES, Channel.EMA), frequencies=(Frequency.HOUR,)),
         Stored(minutes, channels=(Channel.AGGREGATES,)),
         Stored(failing(OSError("no disk")), "Broken", channels=(Channel.AGGREGATES,)),
     ]
@@ -94,6 +95,27 @@ async def test_crypto_quotes_get_a_clear_error(autojump_clock: MockClock) -> Non
         assert answer["type"] == "error"
         assert "Crypto has no quotes" in answer["message"]
         assert await client.ask(action="subscribe", dataset="SIP", symbols=["AAPL"]) == {"type": "subscribed"}
+
+
+@pytest.mark.parametrize(("kind", "dataset", "frequency"), [("sma", "Crypto", "Day"), ("ema", "Hourly", "Minute")])
+async def test_indicators_that_are_not_computed_are_silent(
+    autojump_clock: MockClock, kind: str, dataset: str, frequency: str
+) -> None:
+    async with speaking(f"{BASE}/live/{kind}") as (_, client):
+        request = {"dataset": dataset, "symbols": ["AAPL"], "frequency": frequency}
+        for action in ("unsubscribe", "subscribe", "unsubscribe"):
+            assert await client.ask(action=action, **request) == {"type": f"{action}d"}
+        await silence(client)
+        assert "second request" in (await client.ask(action="subscribe", **request))["message"]
+    async with speaking(f"{BASE}/live/{kind}") as (_, client):
+        unknown = await client.ask(action="subscribe", **request | {"dataset": "None"})
+        assert (unknown["type"], "unknown dataset" in unknown["message"]) == ("error", True)
+
+
+async def test_bars_that_are_not_there_are_an_error(autojump_clock: MockClock) -> None:
+    async with speaking(f"{BASE}/live/aggs") as (_, client):
+        answer = await client.ask(action="subscribe", dataset="Hourly", symbols=["AAPL"], frequency="Minute")
+        assert (answer["type"], "Hourly has aggregates by Hour" in answer["message"]) == ("error", True)
 
 
 async def test_halts_come_on_quotes_alone(autojump_clock: MockClock) -> None:
