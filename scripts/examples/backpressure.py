@@ -14,7 +14,7 @@ from typing import Literal
 
 import trio
 
-from datafye_trio import BufferOverflowError, WireFeed, FeedItem, open_feed
+from datafye_trio import BufferOverflowError, FeedItem, WireFeed, open_feed
 
 
 async def follow(feed: WireFeed[FeedItem], policy: Literal["wait", "drop_oldest", "latest", "error"]) -> None:
