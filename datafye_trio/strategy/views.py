@@ -9,8 +9,9 @@ from types import TracebackType
 import trio
 
 from datafye_trio.client import Subscription
-from datafye_trio.errors import FeedClosedError, leaves_of
+from datafye_trio.errors import FeedClosedError
 from datafye_trio.model import Event, FeedItem, Gap, Halt, Live, Resume
+from datafye_trio.strategy.background import Background
 from datafye_trio.strategy.halts import Halts
 
 __all__ = ["Latest", "LatestView", "open_latest"]
@@ -124,31 +125,18 @@ class open_latest(AbstractAsyncContextManager[LatestView]):  # noqa: N801 -- rea
 
     def __init__(self, subscription: Subscription[FeedItem]) -> None:
         self._subscription = subscription
-        self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
-        self._nursery: trio.Nursery | None = None
+        self._background = Background()
 
     async def __aenter__(self) -> LatestView:
-        if self._manager is not None:
-            raise FeedClosedError("a view is opened once: call open_latest again for another one")
         await self._subscription.__aenter__()
-        self._manager = trio.open_nursery()
-        self._nursery = await self._manager.__aenter__()
         view = LatestView()
-        self._nursery.start_soon(view._follow, self._subscription)
+        (await self._background.open()).start_soon(view._follow, self._subscription)
         return view
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._manager is not None and self._nursery is not None  # noqa: S101, PT018 -- set by __aenter__
-        self._nursery.cancel_scope.cancel()
         try:
-            await self._manager.__aexit__(kind, error, traceback)  # noqa: ASYNC102 -- ends when its task does
-        except BaseExceptionGroup as group:
-            # What the body raised goes on by itself, bare; so does what our task raised.
-            own = {id(leaf) for leaf in leaves_of(error)} if error is not None else set()
-            ours = [leaf for leaf in leaves_of(group) if id(leaf) not in own and not isinstance(leaf, trio.Cancelled)]
-            if ours:
-                raise ours[0] from (None if isinstance(error, trio.Cancelled) else error)
+            await self._background.close(error)  # noqa: ASYNC102 -- ends when its task does
         finally:
             await self._subscription.__aexit__(kind, error, traceback)  # noqa: ASYNC102 -- waits for nothing

@@ -138,11 +138,11 @@ async def test_refused_on_entering(autojump_clock: MockClock) -> None:
             pytest.fail("entered")
 
 
-async def test_a_view_is_opened_once(autojump_clock: MockClock) -> None:
+async def test_a_view_is_entered_once(autojump_clock: MockClock) -> None:
     view = open_latest(Scripted([]))
     async with view:
         pass
-    with pytest.raises(FeedClosedError, match="opened once"):
+    with pytest.raises(FeedClosedError, match="entered once"):
         async with view:
             pytest.fail("entered")
 
