@@ -174,15 +174,18 @@ async def test_a_greeting_may_answer_by_itself_or_break(autojump_clock: trio.tes
     assert server.ends == []
 
 
-async def test_a_greeting_that_never_ends_is_cut_with_the_rest(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_greeting_that_never_ends_is_no_connection_yet(autojump_clock: trio.testing.MockClock) -> None:
+    """Who asks for a fault by HTTP must not be cut by it. It ends with the proxy."""
+
     async def greet(_stream: trio.abc.HalfCloseableStream, _number: int) -> None:
         await trio.sleep_forever()
 
     async with open_proxy(FarEnd(), greet=greet) as proxy:
         client = proxy.connect()
         await trio.testing.wait_all_tasks_blocked()
-        assert proxy.cut_all() == 1
-        assert await rest(client) == b""
+        assert proxy.cut_all() == 0
+        assert proxy.statistics().open == 1
+    assert await rest(client) == b""
 
 
 async def test_the_gate_refuses(autojump_clock: trio.testing.MockClock) -> None:
