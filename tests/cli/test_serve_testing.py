@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import trio
+from cli.feeds import SYNTHETIC
 from cli.kit import Terminal
 from support import RawClient, trade, upgrade_head
 
@@ -23,16 +24,18 @@ from datafye_trio.cli.settings import load
 from datafye_trio.model import Trade
 
 WAIT = 30
-SYNTHETIC = {"rate": "1000", "seed": "7"}
+QUICK = {"rate": "1000", "seed": "7"}
 
 
 @asynccontextmanager
-async def serving(capsys: pytest.CaptureFixture[str], **flags: object) -> AsyncIterator[str]:
+async def serving(
+    capsys: pytest.CaptureFixture[str], *, descriptor: Path | None = None, **flags: object
+) -> AsyncIterator[str]:
     """The URL of `serve --testing`; it ends by a signal, with 0."""
     codes = []
 
     async def serve() -> None:
-        codes.append(await run(load({"port": 0, "testing": True, **flags}, {}, None)))
+        codes.append(await run(load({"port": 0, "testing": True, **flags}, {}, None, descriptor)))
 
     with trio.fail_after(WAIT):
         async with trio.open_nursery() as nursery:
@@ -70,7 +73,7 @@ async def connect(url: str, path: str = "") -> tuple[RawClient, dict[str, Any]]:
 
 
 async def test_what_is_served_can_be_broken_and_comes_back(capsys: pytest.CaptureFixture[str]) -> None:
-    async with serving(capsys, **SYNTHETIC) as url:
+    async with serving(capsys, **QUICK) as url:
         client, connected = await connect(url, "/stocks/live/trades?symbols=*")
         assert (await client.messages(2))[1]["type"] == "trade"
         assert (await post(url, "/faults/drop"))["done"] == 1
@@ -95,6 +98,17 @@ async def test_a_replay_is_controlled_as_ever_and_begins_anew_with_a_restart(
             assert [message.get("tradeID") for message in await client.messages(3)] == [None, "0", "1"]
             await client.stream.aclose()
             await post(url, "/faults/restart?clean=false")
+
+
+async def test_a_descriptor_says_what_is_served(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_text(SYNTHETIC)
+    async with serving(capsys, descriptor=tmp_path / "d.yaml") as url:
+        for _ in range(2):
+            client, connected = await connect(url)
+            (offer,) = connected["datasets"]
+            assert (offer["dataset"], offer["channels"]) == ("Synthetic", ["trades", "aggregates"])
+            await client.stream.aclose()
+            await post(url, "/faults/restart")
 
 
 async def test_a_relay_goes_on_after_a_restart(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,3 +51,41 @@ def test_a_process_is_broken_by_http() -> None:
                 client.recv(WAIT)
             assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4321, "enough")
         until(lambda: ask(url, "GET", "/faults") == {"active": [], "connections": []})
+
+
+def test_standard_input_goes_on_after_a_restart() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "datafye_trio",
+        "serve",
+        "--port",
+        "0",
+        "--testing",
+        "--stdin",
+        "--dataset",
+        "Mine",
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            url = process.stdout.readline().removeprefix("listening on ").strip()
+            for n in range(2):
+                with connect(f"{url}/stocks/live/trades?symbols=AAPL", compression=None) as client:
+                    assert [json.loads(client.recv(WAIT))["type"] for _ in range(2)] == ["connected", "subscribed"]
+                    line = {
+                        "type": "trade",
+                        "symbol": "AAPL",
+                        "exchangeTimestamp": n,
+                        "tradePrice": 1.5,
+                        "tradeSize": 1,
+                    }
+                    process.stdin.write(json.dumps(line) + "\n")
+                    process.stdin.flush()
+                    assert json.loads(client.recv(WAIT))["exchangeTimestamp"] == n
+                ask(url, "POST", "/faults/restart")
+            process.terminate()
+            assert process.wait(WAIT) == 0
+        finally:
+            process.kill()
