@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -160,10 +161,13 @@ def _as_text(result: object) -> str:
 
 
 def _reader_is_gone() -> bool:
-    """Whether stdout is what broke; what could not be written to it is still there, and would break again."""
+    """Whether it is stdout that broke, and no pipe of the strategy's own."""
+    poll = select.poll()
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):
+        return False  # it is none of the system's
+    if poll.poll(0):  # an error is told, whatever was asked for
         discard(sys.stdout)
         return True
     return False

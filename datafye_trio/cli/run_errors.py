@@ -38,6 +38,7 @@ def traceback_of(error: BaseException) -> str:
 
 
 def _shorten(told: traceback.TracebackException, *, keeps_last: bool) -> None:
+    keeps_last = keeps_last and told.exceptions is None  # a group is always made by a nursery
     last = [frame for frame in told.stack[-1:] if keeps_last and frame.filename.startswith(_PACKAGES)]
     others = (*_PACKAGES, *_MACHINERY)
     told.stack[:] = [frame for frame in told.stack if not frame.filename.startswith(others)] + last
@@ -50,4 +51,4 @@ def _shorten(told: traceback.TracebackException, *, keeps_last: bool) -> None:
         if not told.__context__.stack:
             told.__context__ = None
     for one in told.exceptions or ():
-        _shorten(one, keeps_last=keeps_last)
+        _shorten(one, keeps_last=True)

@@ -32,6 +32,7 @@ class Standing:
         events: those of the recording that were played; on a server, those that the strategy took.
         seconds: real ones since the start.
         gaps, missing: of all its subscriptions; and the messages known to be lost in them.
+        dropped: what it has asked its subscriptions to drop where it reads too slowly.
     """
 
     began: int = 0
@@ -40,6 +41,7 @@ class Standing:
     seconds: float = 0.0
     gaps: int = 0
     missing: int = 0
+    dropped: int = 0
 
     @property
     def market_seconds(self) -> float:
@@ -114,7 +116,8 @@ def summary(how: str, standing: Standing) -> str:
 
 def _gaps(standing: Standing) -> str:
     missing = f" ({_count(standing.missing, 'message')} missing)" if standing.missing else ""
-    return f"{_count(standing.gaps, 'gap')}{missing}"
+    dropped = f", {standing.dropped:,} dropped" if standing.dropped else ""
+    return f"{_count(standing.gaps, 'gap')}{missing}{dropped}"
 
 
 def _span(seconds: float) -> str:

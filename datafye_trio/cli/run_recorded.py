@@ -45,8 +45,8 @@ class Recorded:
     @property
     def standing(self) -> Standing:
         """Interrupted, the events are those that were counted within the last half second of real time."""
-        gaps = (0, 0) if self._watched is None else self._watched.gaps()
-        return Standing(self._began, self._now, self._events, time.monotonic() - self._started, *gaps)
+        lost = (0, 0, 0) if self._watched is None else self._watched.losses()
+        return Standing(self._began, self._now, self._events, time.monotonic() - self._started, *lost)
 
     def run(self, strategy: Callable[[Feed], Awaitable[object]]) -> object:
         """What the strategy returns.

@@ -46,7 +46,7 @@ class Watched:
         """Items that the strategy has taken so far."""
         return sum(one.statistics().delivered for one in self._subscriptions)
 
-    def gaps(self) -> tuple[int, int]:
-        """Gaps so far, and the messages known to be lost in them."""
+    def losses(self) -> tuple[int, int, int]:
+        """Gaps so far, the messages known to be lost in them, and what was dropped as it was asked for."""
         told = [one.statistics() for one in self._subscriptions]
-        return sum(one.gaps for one in told), sum(one.missing for one in told)
+        return sum(one.gaps for one in told), sum(one.missing for one in told), sum(one.dropped for one in told)

@@ -52,9 +52,10 @@ class Wire:
             FeedError: the feed has ended, and the strategy has not met that.
             BaseException: whatever the strategy raises.
         """
-        return trio.run(self._run, strategy)
+        return trio.run(self.follow, strategy)
 
-    async def _run(self, strategy: Callable[[Feed], Awaitable[object]]) -> object:
+    async def follow(self, strategy: Callable[[Feed], Awaitable[object]]) -> object:
+        """As `run`, in a task."""
         result, raised = None, None
         with trio.open_signal_receiver(signal.SIGTERM) as signals, warnings_to(self._view.tell):
             async with self._opening as feed, trio.open_nursery() as nursery:
@@ -97,6 +98,10 @@ class Wire:
         if self._began is None and events:
             self._began = now
         self.standing = Standing(
-            now if self._began is None else self._began, now, events, time.monotonic() - self._started, *watched.gaps()
+            now if self._began is None else self._began,
+            now,
+            events,
+            time.monotonic() - self._started,
+            *watched.losses(),
         )
         return self.standing
