@@ -114,7 +114,8 @@ def complaint(endpoint: Endpoint, fields: Mapping[str, Any]) -> str | None:
 
 
 def _undocumented(endpoint: Endpoint, fields: Mapping[str, Any]) -> str | None:
-    actions = {endpoint.action} | ({"unsubscribe"} if endpoint.action == "subscribe" else set())
+    # A tuple, not a set: what a client sends need not be hashable.
+    actions = ("subscribe", "unsubscribe") if endpoint.action == "subscribe" else (endpoint.action,)
     if "action" in fields and fields["action"] not in actions:
         return f"action {_shown(fields['action'])}"
     for name in fields:

@@ -7,6 +7,8 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support import START_NS, quote, upgrade_head
 from testing.spoken import BAR, BASE, CODEC, HISTORY, SAMPLES, check, live
 
@@ -104,6 +106,29 @@ def test_what_is_not_documented_is_answered_with_an_error(text: str) -> None:
     assert frame["type"] == "error"
     assert "Datafye does not document that" in frame["message"]
     assert SAMPLES[QUOTES] in frame["message"]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(["action", "type", "op", "dataset", "symbols", "symbol", "frequency", "from", "to", "id"])
+SOUND = st.sampled_from(["subscribe", "unsubscribe", "start", "pong", "SIP", "Crypto", ["AAPL"], ["*"], "AAPL", "Day"])
+TEXTS = st.binary(max_size=40) | st.dictionaries(NAMES, SOUND | VALUES, max_size=6).map(
+    lambda fields: json.dumps(fields).encode()
+)
+
+
+@given(path=st.sampled_from([*SAMPLES]), payloads=st.lists(TEXTS, max_size=5))
+def test_whatever_a_client_sends_passes_whole_or_is_answered(path: str, payloads: list[bytes]) -> None:
+    dialect = Dialect(path)
+    for payload in payloads:
+        passed = dialect.from_client(payload)
+        if isinstance(passed, Answer):
+            check(json.loads(passed.payload))
+        else:
+            assert passed == payload
 
 
 SUBSCRIBED = CODEC.encode(Subscribed("SIP", "stocks", ("quotes",), ("AAPL",), "e", 1, id=3, positions={"quotes": {}}))

@@ -63,6 +63,8 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
     "more": (HISTORY, {"action": "more"}, 'action "more"'),
     "another case": (QUOTES, {"action": "Subscribe"}, 'action "Subscribe"'),
     "no action at all": (QUOTES, {"action": 1}, "action 1"),
+    "a list of actions": (QUOTES, {"action": ["subscribe"]}, 'action ["subscribe"]'),
+    "an object for an action": (HISTORY, {"action": {"start": 1}}, 'action {"start": 1}'),
     "an id": (QUOTES, {"id": 1}, 'field "id"'),
     "channels": (QUOTES, {"channels": ["quotes"]}, 'field "channels"'),
     "a snapshot": (QUOTES, {"snapshot": False}, 'field "snapshot"'),
