@@ -14,10 +14,10 @@ from typing import Literal
 
 import trio
 
-from datafye_trio import BufferOverflowError, FeedItem, WireFeed, open_feed
+from datafye_trio import BufferOverflowError, Feed, open_feed
 
 
-async def follow(feed: WireFeed[FeedItem], policy: Literal["wait", "drop_oldest", "latest", "error"]) -> None:
+async def follow(feed: Feed, policy: Literal["wait", "drop_oldest", "latest", "error"]) -> None:
     """Do not read for two seconds, then read for one."""
     async with feed.quotes("*", policy=policy, buffer=32) as quotes:
         await trio.sleep(2)
