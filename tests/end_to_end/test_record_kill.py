@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import attrs
 import polars
 import pytest
 import trio
@@ -18,8 +20,10 @@ from support import quote, trade
 from datafye_trio import Program, Server, ServerConfig, open_server
 from datafye_trio.recordings.inspecting import inspect_folder
 
-KILLS = 5
+KILLS = 3
 """Raise it (50, say) for a longer hunt: each takes some two seconds."""
+LATEST = 1.2
+"""Seconds of recording before a kill, at most: the kills are spread over them, each somewhere in a part of its own."""
 WAIT = 30
 SECOND = 10**9
 PAUSE = 0.02
@@ -53,27 +57,61 @@ def parts(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*.parquet")}
 
 
-async def record_and_kill(url: str, folder: Path, seconds: float) -> tuple[set[Path], int]:
-    """Kill it so long after its first files are there; what it wrote, and when it was killed (nanoseconds)."""
+@attrs.define
+class Life:
+    """A process until it is killed: what it wrote, and when it and this one had no processor though they could run.
+
+    This one sends what is recorded, and kills. On a busy machine a second of time is less than a second of theirs.
+    """
+
+    written: set[Path] = attrs.Factory(set)
+    waits: list[tuple[int, int]] = attrs.Factory(list)
+    """Pairs of a time and what both have waited until then, in nanoseconds; the last is of the kill."""
+
+    def note(self, pid: int) -> None:
+        told = [Path(f"/proc/{one}/schedstat") for one in (pid, os.getpid())]
+        waited = sum(int(path.read_text().split()[1]) for path in told if path.is_file())  # 0 where nobody tells it
+        self.waits.append((time.time_ns(), waited))
+
+    async def keep_noting(self, pid: int) -> None:
+        while True:
+            self.note(pid)
+            await trio.sleep(PAUSE)
+
+    def ran_since(self, moment: int) -> int:
+        """The nanoseconds from then to the kill, without those of waiting."""
+        (killed, in_all) = self.waits[-1]
+        before = max((waited for at, waited in self.waits if at <= moment), default=0)
+        return killed - moment - (in_all - before)
+
+
+async def record_and_kill(url: str, folder: Path, seconds: float) -> Life:
+    """Kill it so long after its first files are there."""
     before = parts(folder).keys()
-    process = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "datafye_trio", "record", url, str(folder)], stderr=subprocess.DEVNULL
-    )
-    while {path.parent.parent.name for path in parts(folder).keys() - before} != set(CHANNELS):
-        assert process.poll() is None
-        await trio.sleep(0.05)
-    await trio.sleep(seconds)
-    process.kill()
-    killed = time.time_ns()
+    life = Life()
+    async with trio.open_nursery() as nursery:
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", "datafye_trio", "record", url, str(folder)], stderr=subprocess.DEVNULL
+        )
+        nursery.start_soon(life.keep_noting, process.pid)
+        while {path.parent.parent.name for path in parts(folder).keys() - before} != set(CHANNELS):
+            assert process.poll() is None
+            await trio.sleep(0.05)
+        await trio.sleep(seconds)
+        process.kill()
+        life.note(process.pid)
+        nursery.cancel_scope.cancel()
     await process.wait()
-    return parts(folder).keys() - before, killed
+    life.written = parts(folder).keys() - before
+    return life
 
 
-def check(channel: str, files: list[Path], killed: int) -> None:
+def check(channel: str, life: Life) -> None:
     """What one process wrote of a channel: the events as sent, without a hole, up to a second before its end."""
+    files = sorted(path for path in life.written if path.parent.parent.name == channel)
     rows = polars.concat([polars.read_parquet(file, hive_partitioning=False) for file in files])
     assert rows["time"].is_sorted()
-    assert killed - rows["time"].max() <= SECOND
+    assert life.ran_since(rows["time"].max()) <= SECOND
     make, price = CHANNELS[channel]
     for (symbol,), own in rows.group_by("symbol", maintain_order=True):
         numbers = own["seq"].to_list()
@@ -91,12 +129,12 @@ async def test_a_kill_at_any_moment_costs_at_most_the_last_second(tmp_path: Path
     moments = random.Random(3)
     folder = tmp_path / "recording"
     async with market() as server:
-        for _ in range(KILLS):
+        for kill in range(KILLS):
             old = parts(folder)
-            files, killed = await record_and_kill(server.url, folder, moments.uniform(0, 1.2))
+            life = await record_and_kill(server.url, folder, LATEST * (kill + moments.random()) / KILLS)
             assert old.items() <= parts(folder).items()
             for channel in CHANNELS:
-                check(channel, sorted(path for path in files if path.parent.parent.name == channel), killed)
+                check(channel, life)
     report = inspect_folder(folder)
     assert report.broken == ()
     for channel in report.channels:
