@@ -180,7 +180,6 @@ async def _cost(other_topics: int, other_clients: int) -> tuple[int, int, int]:
     return len(codec.written), len(chunks_of(client)), calls.count
 
 
-@pytest.mark.unmeasured
 async def test_what_a_pass_costs_does_not_depend_on_other_topics_and_their_clients() -> None:
     alone = await _cost(0, 0)
     assert alone[:2] == (3, 1)

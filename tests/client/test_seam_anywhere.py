@@ -168,7 +168,6 @@ async def test_another_subscription_to_the_same_goes_on_undisturbed(autojump_clo
         assert [item for item in items if not isinstance(item, Live)] == TAPE
 
 
-@pytest.mark.unmeasured
 async def test_a_small_buffer_while_much_is_live(autojump_clock: MockClock) -> None:
     tape = [tick(n, n / 10, "B" if n < 30 else "A") for n in range(300)]
     market = Market(tape)

@@ -113,7 +113,6 @@ async def test_a_heartbeat_overtakes_queued_data(autojump_clock: MockClock) -> N
         assert data == list(range(1, 4_001))
 
 
-@pytest.mark.unmeasured
 async def test_a_stalled_reader_gets_4008_or_a_reset_and_its_neighbours_lose_nothing(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
