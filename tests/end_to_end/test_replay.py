@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -102,42 +103,49 @@ def test_every_xxx_tick_arrives_with_venue_and_conditions() -> None:
     assert column(got_quotes, "bidExchangeID") == column(got_quotes, "askExchangeID")
 
 
-@pytest.mark.parametrize(("dataset", "symbol"), [("Synthetic", "AAPL"), ("Crypto", "BTCUSD")])
-def test_the_samples_requests(dataset: str, symbol: str) -> None:
+@pytest.fixture(scope="module", params=[("Synthetic", "AAPL"), ("Crypto", "BTCUSD")], ids=lambda market: market[0])
+def market(request: pytest.FixtureRequest) -> Iterator[tuple[str, str, str]]:
+    """A market of each asset class, for all that Datafye's samples send: dataset, symbol, and the server's URL."""
+    dataset, symbol = request.param
+    with serving("--dataset", dataset, "--rate", "50") as url:
+        yield dataset, symbol, url
+
+
+def test_the_samples_requests(market: tuple[str, str, str]) -> None:
     """As Datafye's samples send them: no channel, no id, dataset Crypto on a stocks path, nothing read before."""
-    with serving("--dataset", dataset, "--rate", "500") as url:
-        for path in ("quotes", "ticks"):
-            with connect(f"{url}/stocks/live/{path}") as client:
-                client.send(json.dumps({"action": "subscribe", "dataset": dataset, "symbols": [symbol]}))
-                assert '{"type":"connected"' in str(client.recv(WAIT))
-                answer = json.loads(client.recv(WAIT))
-                if (dataset, path) == ("Crypto", "quotes"):
-                    assert (answer["type"], answer["code"]) == ("error", "CHANNEL_NOT_AVAILABLE")
-                    continue
-                assert answer["type"] == "subscribed"
-                first = json.loads(client.recv(WAIT))
-                assert (first["type"], first["symbol"]) == ("quote" if path == "quotes" else "trade", symbol)
-                client.close(1000, "done")
-        request = {"action": "subscribe", "dataset": dataset, "symbols": [symbol], "frequency": "Second"}
-        with ExitStack() as clients:  # all at once: each waits for the same second to end
-            kinds = {}
-            for path, kind in (("aggs", "ohlc"), ("sma", "sma"), ("ema", "ema")):
-                client = clients.enter_context(connect(f"{url}/stocks/live/{path}"))
-                client.send(json.dumps(request))
-                kinds[kind] = client
-            for kind, client in kinds.items():
-                got = [json.loads(client.recv(WAIT)) for _ in range(3)]
-                assert [message["type"] for message in got] == ["connected", "subscribed", kind]
-                assert (got[2]["symbol"], got[2]["frequency"]) == (symbol, "Second")
-                client.close(1000, "done")
+    dataset, symbol, url = market
+    for path in ("quotes", "ticks"):
+        with connect(f"{url}/stocks/live/{path}") as client:
+            client.send(json.dumps({"action": "subscribe", "dataset": dataset, "symbols": [symbol]}))
+            assert '{"type":"connected"' in str(client.recv(WAIT))
+            answer = json.loads(client.recv(WAIT))
+            if (dataset, path) == ("Crypto", "quotes"):
+                assert (answer["type"], answer["code"]) == ("error", "CHANNEL_NOT_AVAILABLE")
+                continue
+            assert answer["type"] == "subscribed"
+            first = json.loads(client.recv(WAIT))
+            assert (first["type"], first["symbol"]) == ("quote" if path == "quotes" else "trade", symbol)
+            client.close(1000, "done")
+    request = {"action": "subscribe", "dataset": dataset, "symbols": [symbol], "frequency": "Second"}
+    with ExitStack() as clients:  # all at once: each waits for the same second to end
+        kinds = {}
+        for path, kind in (("aggs", "ohlc"), ("sma", "sma"), ("ema", "ema")):
+            client = clients.enter_context(connect(f"{url}/stocks/live/{path}"))
+            client.send(json.dumps(request))
+            kinds[kind] = client
+        for kind, client in kinds.items():
+            got = [json.loads(client.recv(WAIT)) for _ in range(3)]
+            assert [message["type"] for message in got] == ["connected", "subscribed", kind]
+            assert (got[2]["symbol"], got[2]["frequency"]) == (symbol, "Second")
+            client.close(1000, "done")
 
 
-@pytest.mark.parametrize(("dataset", "symbol"), [("Synthetic", "AAPL"), ("Crypto", "BTCUSD")])
-def test_the_samples_history_request(dataset: str, symbol: str) -> None:
+def test_the_samples_history_request(market: tuple[str, str, str]) -> None:
     """One symbol as a text, times without an offset: New York's, whatever the asset class."""
+    dataset, symbol, url = market
     start, end = "2025-01-02T09:30:00", "2025-01-02T16:00:00"
     request = {"dataset": dataset, "symbol": symbol, "frequency": "Minute", "from": start, "to": end}
-    with serving("--dataset", dataset, "--rate", "50") as url, connect(f"{url}/stocks/history") as client:
+    with connect(f"{url}/stocks/history") as client:
         client.send(json.dumps({"action": "start"} | request))
         got = [json.loads(client.recv(WAIT))]
         while got[-1]["type"] != "stream_end":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -71,7 +72,12 @@ def _runs(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("wrong", [("cuts", "--cuts", "0"), ("restarts", "--healthy", "-1")])
-def test_what_cannot_work_is_said(wrong: tuple[str, ...]) -> None:
-    done = soak(*wrong)
-    assert done.returncode == 2
-    assert "usage: scripts/soak" in done.stderr
+def test_what_cannot_work_is_said(
+    wrong: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(SOAK.parent)
+    monkeypatch.setattr(sys, "argv", [str(SOAK), *wrong])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module("soak").main()
+    assert ended.value.code == 2
+    assert "usage: scripts/soak" in capsys.readouterr().err

@@ -173,6 +173,7 @@ def test_the_asset_class_of_a_set(make: Callable[..., Path], name: str, conditio
     assert [one.asset_class for one in find(folder.parent, AssetClass.STOCKS)] == ["stocks"]
 
 
+@pytest.mark.usefixtures("quick")
 def test_the_sample_data_agrees(sample: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
     folder = sample("equity_xxx_taq_20180102").parent
     assert run(folder, "--json") == 0

@@ -3,11 +3,14 @@
 The real runs here are tiny and in this environment: they prove that the parts work together, and time nothing.
 """
 
+import importlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -39,20 +42,34 @@ def python_that(folder: Path, says: str) -> Path:
     return program
 
 
-def test_help_names_what_can_be_set() -> None:
-    done = run("--help")
-    assert done.returncode == 0
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[Any, str, str]]:
+    """Run it in this process to where it exits; the code (or the text) of that, and what it printed."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+
+    def call(*arguments: str) -> tuple[Any, str, str]:
+        monkeypatch.setattr(sys, "argv", [*CLIENT[1:], *arguments])
+        with pytest.raises(SystemExit) as ended:
+            importlib.import_module("bench").main()
+        return ended.value.code, *capsys.readouterr()
+
+    return call
+
+
+def test_help_names_what_can_be_set(call: Callable[..., tuple[Any, str, str]]) -> None:
+    code, printed, _ = call("--help")
+    assert code == 0
     for option in ("--messages", "--quick", "--offline", "--contenders", "--rounds", "--json"):
-        assert option in done.stdout
+        assert option in printed
 
 
-def test_refuses_what_it_cannot_use() -> None:
-    none = run("--messages", "0")
-    assert (none.returncode, none.stdout) == (2, "")
-    assert "'0' is no whole number from 1" in none.stderr
-    nobody = run("--contenders", "picows")
-    assert (nobody.returncode, nobody.stdout) == (1, "")
-    assert nobody.stderr.startswith("no contender 'picows'; there are: trio-websocket; ")
+def test_refuses_what_it_cannot_use(call: Callable[..., tuple[Any, str, str]]) -> None:
+    code, printed, said = call("--messages", "0")
+    assert (code, printed) == (2, "")
+    assert "'0' is no whole number from 1" in said
+    text, printed, _ = call("--contenders", "picows")
+    assert text.startswith("no contender 'picows'; there are: trio-websocket; ")
+    assert printed == ""
 
 
 def test_measures_what_is_here_and_says_what_is_not() -> None:
