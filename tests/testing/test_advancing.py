@@ -73,13 +73,14 @@ def test_nobody_is_waited_for_beyond_what_they_are_owed_by_the_clock() -> None:
 
 def test_a_reader_that_is_behind_is_waited_for() -> None:
     """More data than the kernel takes: without a pause for the client the server would find it too slow."""
-    config = ServerConfig(outbox=OutboxLimits(seconds=0.5))
+    config = ServerConfig(outbox=OutboxLimits(seconds=2.0))
     with run_test_server(config=config) as server, subscribed(server.url) as client:
         reading = Answering(client)
         reading.start()
-        playing = server.play((trade() for _ in range(20_000)), speed=math.inf)
+        large = trade(conditions=("x" * 30,) * 100)  # 3 KB of JSON
+        playing = server.play((large for _ in range(4_000)), speed=math.inf)
         server.advance(60)
-        assert playing.wait() == 20_000
+        assert playing.wait() == 4_000
         assert reading.code is None
         client.close()
         reading.join(5)

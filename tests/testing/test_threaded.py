@@ -212,6 +212,6 @@ def test_a_client_that_does_not_come_in_time_is_told_with_the_log() -> None:
     with (
         run_test_server() as server,
         subscribed(server.url, "MSFT"),
-        pytest.raises(ExpectationError, match=r"expected a subscription \(trades AAPL\) within 0\.01 s(.*\n)*.*MSFT"),
+        pytest.raises(ExpectationError, match=r"expected a subscription to trades of AAPL within 0\.01 s(.*\n)*.*MSFT"),
     ):
         server.wait_subscribed("trades", "AAPL", timeout=0.01)
