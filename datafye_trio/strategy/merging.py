@@ -29,9 +29,9 @@ import trio
 
 from datafye_trio.aggregates import event_time
 from datafye_trio.client import Subscription
-from datafye_trio.errors import ConfigurationError
+from datafye_trio.errors import ConfigurationError, FeedClosedError
 from datafye_trio.model import FeedItem, Gap, Live
-from datafye_trio.strategy.background import Background
+from datafye_trio.nurseries import BareNursery
 from datafye_trio.strategy.feed import Feed
 
 __all__ = ["Merged", "merge"]
@@ -191,10 +191,12 @@ class merge(AbstractAsyncContextManager[Merged]):  # noqa: N801 -- reads as the 
             raise ConfigurationError(f"patience: seconds of at least 0, not {patience!r}")
         self._sources = [_Source(feed, stream) for stream in subscriptions]
         self._merged = Merged(self._sources, patience)
-        self._background = Background()
+        self._tasks = BareNursery("the merge")
 
     async def __aenter__(self) -> Merged:
-        nursery = await self._background.open()
+        if self._tasks.nursery is not None:
+            raise FeedClosedError("a merge is entered once: call merge again for another one")
+        nursery = await self._tasks.enter()
         for source in self._sources:
             nursery.start_soon(source.follow, self._merged._news)
         return self._merged
@@ -202,6 +204,6 @@ class merge(AbstractAsyncContextManager[Merged]):  # noqa: N801 -- reads as the 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._background.close(error)  # noqa: ASYNC102 -- ends when its tasks do
+        await self._tasks.leave(error)  # noqa: ASYNC102 -- ends when its tasks do
         if error is None and (unmet := self._merged._unmet()) is not None:
             raise unmet

@@ -11,7 +11,7 @@ import trio
 from datafye_trio.client import Subscription
 from datafye_trio.errors import FeedClosedError
 from datafye_trio.model import Event, FeedItem, Gap, Halt, Live, Resume
-from datafye_trio.strategy.background import Background
+from datafye_trio.nurseries import BareNursery
 from datafye_trio.strategy.halts import Halts
 
 __all__ = ["Latest", "LatestView", "open_latest"]
@@ -125,18 +125,20 @@ class open_latest(AbstractAsyncContextManager[LatestView]):  # noqa: N801 -- rea
 
     def __init__(self, subscription: Subscription[FeedItem]) -> None:
         self._subscription = subscription
-        self._background = Background()
+        self._tasks = BareNursery("the view")
 
     async def __aenter__(self) -> LatestView:
+        if self._tasks.nursery is not None:
+            raise FeedClosedError("a view is entered once: call open_latest again for another one")
         await self._subscription.__aenter__()
         view = LatestView()
-        (await self._background.open()).start_soon(view._follow, self._subscription)
+        (await self._tasks.enter()).start_soon(view._follow, self._subscription)
         return view
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            await self._background.close(error)  # noqa: ASYNC102 -- ends when its task does
+            await self._tasks.leave(error)  # noqa: ASYNC102 -- ends when its task does
         finally:
             await self._subscription.__aexit__(kind, error, traceback)  # noqa: ASYNC102 -- waits for nothing

@@ -115,18 +115,6 @@ async def test_what_the_body_raises_leaves_it_bare(autojump_clock: MockClock) ->
     assert sub.left == 1
 
 
-async def test_a_failure_while_the_body_raises_is_told_with_its_cause(autojump_clock: MockClock) -> None:
-    sub = Scripted([], end=0, failure=DisconnectedError(4001, "too slow"))
-    async with playing(sub):
-        with pytest.raises(DisconnectedError) as caught:
-            async with open_latest(sub):
-                try:
-                    await trio.sleep(100)
-                finally:
-                    raise ValueError("mine")
-    assert isinstance(caught.value.__cause__, ValueError)
-
-
 async def test_refused_on_entering(autojump_clock: MockClock) -> None:
     class Refused(Scripted):
         async def __aenter__(self) -> Any:
