@@ -14,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -48,7 +49,16 @@ def build_editable(directory, config_settings=None, metadata_directory=None):
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project with these scripts and nothing else, not set up yet."""
-    folder = tmp_path / "a project"
+    return make_project(tmp_path / "a project")
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Path:
+    """A folder with the ordinary programs that the script calls, and no Python."""
+    return make_tools(tmp_path / "tools")
+
+
+def make_project(folder: Path) -> Path:
     folder.mkdir()
     (folder / "pyproject.toml").write_text(PYPROJECT)
     (folder / "backend.py").write_text(BACKEND)
@@ -56,10 +66,7 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def tools(tmp_path: Path) -> Path:
-    """A folder with the ordinary programs that the script calls, and no Python."""
-    folder = tmp_path / "tools"
+def make_tools(folder: Path) -> Path:
     folder.mkdir()
     for name in ("sh", "dirname"):
         (folder / name).symlink_to(shutil.which(name) or pytest.fail(f"this machine has no {name}"))
@@ -135,14 +142,34 @@ def test_takes_the_newest_that_works(project: Path, tools: Path, tmp_path: Path)
     assert (done.returncode, done.stdout) == (0, f"taken: {behind}/python3.14\n")
 
 
-def test_makes_leaves_refreshes_and_fails(project: Path, tools: Path) -> None:
+class Made(NamedTuple):
+    """A project that was set up twice at once, over a half-made environment: what was said, and a copy elsewhere."""
+
+    project: Path
+    tools: Path
+    codes: list[int]
+    said: list[str]
+    moved: Path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Once for the tests that need one: half of what such a test takes is pip's way into the environment."""
+    folder = tmp_path_factory.mktemp("made")
+    project, tools = make_project(folder / "a project"), make_tools(folder / "tools")
+    subprocess.run([BASE_PYTHON, "-m", "venv", "--without-pip", project / ".venv"], check=True)
+    (project / ".venv/left over").touch()
+    command, env = setup_command(project), environment(tools)
+    both = [subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=DEADLINE)[1] for process in both]
+    moved = shutil.copytree(project, folder / "moved", symlinks=True)
+    return Made(project, tools, [process.returncode for process in both], said, moved)
+
+
+def test_leaves_refreshes_and_fails(made: Made) -> None:
+    project, tools = made.project, made.tools
     (tools / "python3").symlink_to(BASE_PYTHON)
     env = environment(tools)
-
-    made = run_setup(project, env)
-    assert made.returncode == 0, made.stderr
-    assert made.stderr.startswith("Making .venv with Python 3.")
-    assert len(made.stderr.splitlines()) == 1
     subprocess.run([project / ".venv/bin/python", "-I", "-c", "import small"], check=True)
 
     left = run_setup(project, env)
@@ -185,19 +212,12 @@ def assert_starts_to_remake(project: Path, env: dict[str, str]) -> None:
     assert not (project / ".venv/ready").exists()
 
 
-def test_two_at_once_on_a_half_made_environment(project: Path, tools: Path) -> None:
-    subprocess.run([BASE_PYTHON, "-m", "venv", "--without-pip", project / ".venv"], check=True)
-    (project / ".venv/left over").touch()
-    command, env = setup_command(project), environment(tools)
-    both = [subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=DEADLINE)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert "".join(said).count("Making .venv") == 1
-    assert not (project / ".venv/left over").exists()
-    assert (project / ".venv/ready").is_file()
-
-    moved = project.rename(project.with_name("moved"))
-    assert_starts_to_remake(moved, env)  # its programs name the old folder
+def test_two_at_once_on_a_half_made_environment(made: Made) -> None:
+    assert made.codes == [0, 0], made.said
+    assert "".join(made.said).count("Making .venv") == 1
+    assert not (made.moved / ".venv/left over").exists()
+    assert (made.moved / ".venv/ready").is_file()
+    assert_starts_to_remake(made.moved, environment(made.tools))  # its programs name the old folder
 
 
 def python_without_ensurepip(folder: Path) -> Path:
@@ -239,6 +259,8 @@ def test_manages_without_ensurepip_and_pip(project: Path, tools: Path, tmp_path:
     index = make_index(tmp_path / "an index", f'<a href="{bundled[0].as_uri()}#sha256={digest}">pip</a>')
     done = run_setup(project, environment(tools, PIP_NO_INDEX="0", PIP_INDEX_URL=index))
     assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("Making .venv with Python 3.")
+    assert len(done.stderr.splitlines()) == 1
     subprocess.run([project / ".venv/bin/python", "-I", "-c", "import small, pip"], check=True)
     assert run_setup(project, environment(tools)).stderr == ""
 
