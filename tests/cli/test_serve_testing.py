@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,17 @@ WAIT = 30
 QUICK = {"rate": "1000", "seed": "7"}
 
 
+async def begin(nursery: trio.Nursery, serve: Callable[[], Awaitable[None]], capsys: pytest.CaptureFixture[str]) -> str:
+    """Start it, and wait until it says where it is."""
+    nursery.start_soon(serve)
+    out = ""
+    while not out.endswith("\n"):
+        await trio.sleep(0.01)
+        out += capsys.readouterr().out
+    assert out.startswith("listening on ws://localhost:")
+    return out.removeprefix("listening on ").strip()
+
+
 @asynccontextmanager
 async def serving(
     capsys: pytest.CaptureFixture[str], *, descriptor: Path | None = None, **flags: object
@@ -39,13 +50,7 @@ async def serving(
 
     with trio.fail_after(WAIT):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve)  # noqa: ASYNC113 -- its first line is waited for
-            out = ""
-            while not out.endswith("\n"):
-                await trio.sleep(0.01)
-                out += capsys.readouterr().out
-            assert out.startswith("listening on ws://localhost:")
-            yield out.removeprefix("listening on ").strip()
+            yield await begin(nursery, serve, capsys)
             signal.raise_signal(signal.SIGTERM)
     assert codes == [0]
 
