@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
-__all__ = ["Conditions"]
+__all__ = ["Conditions", "together"]
 
 
 @attrs.frozen
@@ -39,3 +41,15 @@ class Conditions:
     def late(self) -> bool:
         """Whether bytes are under way for some time."""
         return self.latency > 0 or self.jitter > 0
+
+
+def together(several: Sequence[Conditions]) -> Conditions:
+    """The conditions where all of these hold: times add up, and the lowest rate counts."""
+    rates = [one.bytes_per_second for one in several if one.bytes_per_second is not None]
+    return Conditions(
+        latency=sum(one.latency for one in several),
+        jitter=sum(one.jitter for one in several),
+        bytes_per_second=min(rates, default=None),
+        slices=any(one.slices for one in several),
+        held=any(one.held for one in several),
+    )

@@ -152,7 +152,7 @@ async def test_conditions_add_up() -> None:
     faults.slow_reads(50, connection=4)
     faults.slices(connection=4)
     faults.mute(connection=5)
-    four, five = faults._conditions(4), faults._conditions(5)
+    four, five = faults.conditions(4), faults.conditions(5)
     assert (four.latency, four.jitter, four.bytes_per_second, four.slices, four.held) == (1.5, 0.5, 50, True, False)
     assert (five.latency, five.jitter, five.bytes_per_second, five.slices, five.held) == (1.0, 0.5, 100, False, True)
 
