@@ -74,8 +74,7 @@ class Connection:
         self._heartbeats = Heartbeats(config.heartbeat, now)
         self._handler = Handler(broker, self._subscriber, endpoint, config.requests, self._heartbeats.answered)
         self._writer = Writer(socket, self._subscriber, broker, self._session)
-        self.beating: Callable[[], bool] = lambda: True
-        """Asked whenever a heartbeat or a cut is due; where it says no, there is neither. For tests of clients."""
+        self._beating: Callable[[], bool] = lambda: True
         self._reading = trio.CancelScope()
         self._watching = trio.CancelScope()
 
@@ -83,6 +82,16 @@ class Connection:
     def ending(self) -> Ending | None:
         """Why we ended it; None while it is open, or if the peer did."""
         return self._session.ending
+
+    def beat(self, early: float, beating: Callable[[], bool]) -> None:
+        """Change how heartbeats are made, before `serve`: for tests of clients.
+
+        Args:
+            early: seconds by which they come before their time.
+            beating: asked whenever a heartbeat or a cut is due; where it says no, there is neither.
+        """
+        self._heartbeats.advance(early)
+        self._beating = beating
 
     async def serve(self, connected: Connected, query: dict[str, object]) -> None:
         """Serve until the connection has ended; then it is closed. Cancelled, the peer gets 1001 if that is quick.
@@ -174,7 +183,7 @@ class Connection:
                 await trio.sleep_until(self._heartbeats.next_time())
                 if self._config.heartbeat.accept == "any":
                     self._heartbeats.heard(self._socket.last_frame)
-                if not self.beating():
+                if not self._beating():
                     self._heartbeats.skip(trio.current_time())
                     continue
                 match self._heartbeats.check(trio.current_time()):

@@ -47,8 +47,9 @@ class Reception:
         self._connections: dict[str, Connection] = {}
         self._changed = trio.lowlevel.ParkingLot()
         self._ending: Ending | None = None
+        self.early = 0.0
         self.beating: Callable[[str], bool] = lambda _: True
-        """Whether the connection of an id gets heartbeats; see `Connection.beating`."""
+        """See `Connection.beat`; asked with the id of a connection."""
 
     def end_all(self, ending: Ending) -> None:
         """End every connection, and those whose handshake is not finished yet as soon as it is."""
@@ -189,7 +190,7 @@ class Reception:
     async def _serve_connection(self, connection: Connection, request: WebSocketRequest, address: Address) -> None:
         name = f"c{next(self._ids)}"
         self._connections[name] = connection
-        connection.beating = lambda: self.beating(name)
+        connection.beat(self.early, lambda: self.beating(name))
         log.info("connected", connection=name, address=str(address))
         if self._ending is not None:
             connection.end(self._ending)

@@ -152,12 +152,15 @@ class Server:
 
     # What tests of clients do with it.
 
-    def set_beating(self, beating: Callable[[str], bool]) -> None:
-        """Ask, whenever a heartbeat or the cut for want of an answer is due, whether there is to be one.
+    def set_beating(self, beating: Callable[[str], bool], *, early: float = 0.0) -> None:
+        """Change how heartbeats are made.
 
-        `beating` is given the connection's id, as `connected` tells it.
+        Args:
+            beating: asked whenever a heartbeat or the cut for want of an answer is due, with the connection's id as
+                `connected` tells it: whether there is to be one.
+            early: of connections to come, seconds by which heartbeats come before their time.
         """
-        self._reception.beating = beating
+        self._reception.beating, self._reception.early = beating, early
 
     def lose_ring(self) -> None:
         """Forget all that clients could resume from. Whoever comes back and lacks anything is told of a gap."""

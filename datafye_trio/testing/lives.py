@@ -23,6 +23,9 @@ from datafye_trio.wire import MemoryStream
 
 __all__ = ["Lives", "Outlet"]
 
+_EARLY: Final = 1e-6
+"""Seconds by which heartbeats come before their time. Data mostly comes at whole seconds, and so would they: which of
+two things at one moment comes first is chance, and their `lag` told it, so that no two logs were equal."""
 _RESTART: Final = Ending(CloseCode.RESTART, "the server restarts", drain=True)
 
 
@@ -97,7 +100,7 @@ class Lives:
         """One life; returns how it ended, None for good."""
         self.count += 1
         async with self._open() as server:
-            server.set_beating(self.beating)
+            server.set_beating(self.beating, early=_EARLY)
             self.server = server
             proxy.refuse_for(0)
             self._changed.unpark_all()

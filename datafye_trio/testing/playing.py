@@ -7,7 +7,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import trio
 
@@ -65,15 +65,22 @@ def _open(path: Path, infos: dict[str, DatasetInfo], dataset: str | None) -> Rec
     raise ConfigurationError(f"{path} holds the datasets {names}: name one of them (dataset=)")
 
 
+_APART: Final = 1e-6
+"""Seconds between what a test does itself at a moment, the events of one play that are due then, and those of another:
+which of two tasks is first would be chance, and no two logs equal."""
+
+
 class Playing:
     """Events that go out in the background; made by `play` of a test server.
 
     Attributes:
         published: how many have gone out.
         error: what ended it, if anything went wrong: a file that cannot be read, an event that cannot be published.
+        slot: what tells those apart that go on at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slot: int = 0) -> None:
+        self.slot = slot
         self.published = 0
         self.error: Exception | None = None
         self.told = False
@@ -113,7 +120,7 @@ class Playing:
         """
         try:
             with self._scope:
-                await trio.sleep(at)
+                await trio.sleep(at + self.slot * _APART)
                 await self._publish(events, _Counting(self, outlet), speed)
         except Exception as error:  # noqa: BLE001 -- it has a task to itself: whoever waits for it is told
             self.error = error

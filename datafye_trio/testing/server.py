@@ -5,6 +5,7 @@ It is an ordinary server behind a proxy (see `proxy`): whatever is done to its c
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Sequence
@@ -146,7 +147,9 @@ class TestServer(Audience):
     def play(self, what: Playable, *, at: float = 0.0, speed: float = 1.0, dataset: str | None = None) -> Playing:
         """Publish events in the background, at the distances of their own times.
 
-        What falls into an outage is lost, as in life. It ends with the server.
+        What falls into an outage is lost, as in life. It ends with the server. Events go out a microsecond after their
+        time, and those of each further play at once another one: so what happens at one moment has an order that is the
+        same each time, the test's own doings first.
 
         Args:
             what: events in the order in which they are to go out, or the path of a recording or of a tick CSV file.
@@ -161,7 +164,9 @@ class TestServer(Audience):
         if not (0 <= at < math.inf and speed > 0):
             raise ConfigurationError(f"play(at={at}, speed={speed}): seconds from 0, and a speed above 0")
         name, events = timed(what, self._lives.current().datasets, dataset)
-        playing = Playing()
+        self._plays = [one for one in self._plays if not one.done or (one.error is not None and not one.told)]
+        taken = {one.slot for one in self._plays if not one.done}
+        playing = Playing(next(slot for slot in itertools.count(1) if slot not in taken))
         self._plays.append(playing)
         self._nursery.start_soon(partial(playing.run, events, Outlet(self._lives, name), at=at, speed=speed))
         return playing
@@ -194,9 +199,10 @@ class TestServer(Audience):
             self.faults.close(code, "as the test wants it", connection=connection)
 
     def drop_connection(self, connection: int) -> None:
-        """Cut a connection that is open."""
-        if connection in self.faults.taps:
-            self.faults.drop(connection=connection)
+        """Cut a connection that is open, behind what is on its way to the client: so it is the same each time."""
+        if (tap := self.faults.taps.get(connection)) is not None:
+            tap.scribe.note("fault", reason="dropped, as the test wants it")
+            tap.link.to_client.cut_behind(0, self)
 
     async def _open_stream(self) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()

@@ -111,6 +111,16 @@ async def test_without_heartbeats_nobody_is_cut_for_their_sake(autojump_clock: M
         assert trio.current_time() == 140
 
 
+async def test_heartbeats_may_be_early(autojump_clock: MockClock) -> None:
+    async with memory_server() as server:
+        server.set_beating(lambda _: True, early=0.25)
+        client = await RawClient.connect(server)
+        assert [message["type"] for message in await client.messages(2)] == ["connected", "heartbeat"]
+        assert trio.current_time() == 9.75
+        assert (await client.closed())[0] == 4009
+        assert trio.current_time() == 39.75
+
+
 async def test_a_lost_ring_is_a_gap_for_whoever_lacks_something(autojump_clock: MockClock) -> None:
     async with memory_server() as server:
         await server.publish([quote(n=n) for n in range(3)])

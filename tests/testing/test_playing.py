@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from recordings.kit import record, trades
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from datafye_trio import ConfigurationError, Event, EventError, SourceError, Timed
@@ -137,3 +138,22 @@ def test_tick_files_are_of_the_dataset_that_they_are_played_to(write: Callable[[
         assert (name, [event.price for _, event in found]) == ("SIP", [100.0, 101.0])  # type: ignore[union-attr]
     with pytest.raises(SourceError, match="none.csv"):
         timed(path.with_name("none.csv"), [SIP], None)
+
+
+def test_recordings_go_to_the_dataset_of_their_name_or_to_the_one_that_is_named(tmp_path: Path) -> None:
+    record(tmp_path, trades(2, symbol="AAPL"), dataset="SIP")
+    record(tmp_path, trades(3, symbol="BTCUSD"), dataset="Crypto", asset_class=AssetClass.CRYPTO)
+    other = DatasetInfo("Other", AssetClass.STOCKS, (Channel.TRADES,))
+    for offer, dataset, name in (
+        ([SIP, CRYPTO], None, "SIP"),
+        ([other, CRYPTO, SIP], "SIP", "SIP"),
+        ([other], None, "Other"),
+    ):
+        played, found = timed(tmp_path / "dataset=SIP", offer, dataset)
+        assert (played, len(list(found))) == (name, 2)
+    played, found = timed(tmp_path, [SIP, CRYPTO], "Crypto")
+    assert (played, len(list(found))) == ("Crypto", 3)
+    with pytest.raises(ConfigurationError, match=r"holds the datasets (Crypto, SIP|SIP, Crypto): name one of them"):
+        timed(tmp_path, [SIP, CRYPTO], None)
+    with pytest.raises(ConfigurationError, match="name one of them"):
+        timed(tmp_path, [other], "Other")
