@@ -175,7 +175,7 @@ class Dataset:
         """Finish, by the wall clock, the bars of a feed that has fallen silent."""
         if self.derived is not None:
             while True:
-                await self.derived.wait_quiet()
+                await self.derived.quiet.wait()
                 await self.mark(Mark.QUIET)
                 await self._broker.settle()
 

@@ -5,11 +5,9 @@ a trade, nor behind one that was handed out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import inf
-
-import trio
 
 from datafye_trio.aggregates import Aggregation, Derivation, Value
+from datafye_trio.broker.quiet import Quiet
 from datafye_trio.broker.topic import Board, BoardKey, Routed, Topic
 from datafye_trio.logs import get_logger
 from datafye_trio.model import AssetClass, Bar, Channel, Ema, Sma, Trade
@@ -46,22 +44,17 @@ def topics_of_bar(event: Value, boards: Mapping[BoardKey, Board]) -> tuple[Topic
 
 
 class Derived:
-    """The bars and indicators of one dataset. All but `wait_quiet` is sync and never raises."""
+    """The bars and indicators of one dataset. All is sync and never raises. `quiet` tells when a bar is over."""
 
     def __init__(
         self, aggregation: Aggregation, dataset: str, asset_class: AssetClass, boards: Mapping[BoardKey, Board]
     ) -> None:
         self._derivation = Derivation(aggregation, asset_class)
         self._bars = self._derivation.bars
-        self._grace = aggregation.grace
+        self.quiet = Quiet(self._bars, aggregation.grace)
         self._dataset = dataset
         self._boards = boards
         self._running = [board for key, board in boards.items() if key.running]
-        self._moved = trio.current_time()
-        """The trio time at which the feed's clock last moved."""
-        self._woken = trio.Event()
-        self._awaited = inf
-        """The trio time that `wait_quiet` sleeps for; a bar that is due before it wakes it."""
 
     @property
     def late(self) -> int:
@@ -74,8 +67,6 @@ class Derived:
         clock, late, beginnings = bars.clock, bars.late, bars.beginnings
         values = self._derivation.add(trade)
         found = self._routed(values) if values else []
-        if bars.clock != clock:
-            self._moved = now
         if bars.late != late:
             self._note_late(trade, clock)
         if bars.beginnings != beginnings:
@@ -83,8 +74,7 @@ class Derived:
         for board in self._running:
             if (board.topics or board.wildcards) and board.is_wanted(trade.symbol):
                 found += self._running_bar(trade.symbol, board.key)
-        if self._grace is not None and self._due() < self._awaited:
-            self._woken.set()
+        self.quiet.note(now)
         return found
 
     def on(self, mark: Mark) -> list[Routed]:
@@ -92,30 +82,11 @@ class Derived:
         match mark:
             case Mark.END:
                 return self._routed(self._derivation.finish())
-            case Mark.QUIET if self._grace is not None:
-                elapsed = trio.current_time() - self._moved - self._grace
-                return self._routed(self._derivation.close_until(self._bars.clock + round(elapsed * 1e9)))
+            case Mark.QUIET if (time := self.quiet.until()) is not None:
+                return self._routed(self._derivation.close_until(time))
             case Mark.JUMP:
                 self._derivation.reset()
         return []
-
-    async def wait_quiet(self) -> None:
-        """Wait until a bar is over by the wall clock, on a feed that has not said so. For ever without a `grace`.
-
-        The feed's clock is taken to go on by itself while the feed is silent: so this works for a feed whose times
-        are not today's, too. Cancel-safe.
-        """
-        while (due := self._due()) > trio.current_time():
-            self._woken, self._awaited = trio.Event(), due
-            with trio.move_on_at(due):
-                await self._woken.wait()
-
-    def _due(self) -> float:
-        end = self._bars.next_end
-        if end is None or self._grace is None:
-            return inf
-        # A microsecond more: rounding must not wake us before the span is over, again and again.
-        return self._moved + (end - self._bars.clock) / 1e9 + self._grace + 1e-6
 
     def _running_bar(self, symbol: str, key: BoardKey) -> list[Routed]:
         assert key.frequency is not None  # noqa: S101 -- the key of bars has one

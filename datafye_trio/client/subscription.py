@@ -159,11 +159,7 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
                 raise merged(refusals)
 
     async def remove(self, symbols: str | Sequence[str]) -> None:
-        """Unsubscribe symbols, of all its channels. Items of theirs that wait are still delivered.
-
-        Raises:
-            FeedError: the feed, or the subscription, has ended.
-        """
+        """Unsubscribe symbols, of all its channels. Items of theirs that wait are still delivered. Raises as `add`."""
         texts = symbol_texts(symbols)
         self._check_open()
         for asset_class in {asset_class for _, asset_class in self._boards}:
@@ -221,8 +217,8 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
     async def _wait(self) -> None:
         """Wait until there is an item; raises what has ended it: StopAsyncIteration at the end of the data."""
         self._make_room()
-        await trio.lowlevel.checkpoint()
-        self._begin_turn()
+        if self._closed or self._sink.complete or self._sink.failure is not None:
+            await trio.lowlevel.checkpoint()  # else to park is one, and each costs a turn of the scheduler
         while not len(self._buffer):
             self._check_open()
             if self._sink.complete:
@@ -232,6 +228,7 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
                 await self._lot.park()
             finally:
                 self._host.book.waiting.discard(self._sink)
+        self._begin_turn()
 
     async def _answered(self) -> None:
         await trio.lowlevel.checkpoint()

@@ -6,7 +6,7 @@ goes straight into the buffers of those who listen. Who has no room says so, and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -38,10 +38,9 @@ class LocalTopic(Topic):
         # Mostly nobody refuses: the list is made all the same, and is cheaper than a generator.
         return [sink for sink in self.live if not sink.put(self.key, EPOCH, seq, item)]
 
-    def again(self, sink: Sink) -> None:
-        """Hand the newest message to one who had no room for it, and now has; if it is still subscribed."""
-        if any(one is sink for one in self.live):
-            sink.put(self.key, EPOCH, self._next - 1, self.latest)
+    def again(self, sink: Sink) -> bool:
+        """Hand the newest message to one who had no room for it; whether it has now, or is not subscribed any more."""
+        return all(one is not sink for one in self.live) or sink.put(self.key, EPOCH, self._next - 1, self.latest)
 
     def leave_behind(self, sink: Sink, *, lacks_newest: bool) -> None:
         """One who does not read is passed over from now on, and keeps its place."""
@@ -51,10 +50,11 @@ class LocalTopic(Topic):
 
     def take_along(self, sink: Sink) -> None:
         """One who was passed over reads again: what it has missed is gone, and it is told what."""
-        place = self.parked.pop(sink)
-        last = self._next - 1
-        if place is not None and place < last:
-            sink.put_gap(Gap(self.key, EPOCH, place + 1, last, "expired"))
+        place, last = self.parked[sink], self._next - 1
+        if place is not None and place < last and not sink.put_gap(Gap(self.key, EPOCH, place + 1, last, "expired")):
+            sink.full()  # it is told when it has room again
+            return
+        del self.parked[sink]
         self.live = [*self.live, sink]
 
 
@@ -96,7 +96,7 @@ class LocalBook:
             else:
                 unknown |= dict.fromkeys(self._attach_named(sink, board, symbols))
         if unknown:
-            what = "not offered by this dataset: leave them out"
+            what = f"{len(unknown)} of the symbols are not offered by dataset {key.dataset}: leave them out"
             sink.refusals.append(SubscriptionError(ErrorCode.UNKNOWN_SYMBOL, what, tuple(unknown)))
 
     def detach(self, sink: Sink, symbols: Iterable[str] | None = None) -> None:
@@ -128,7 +128,9 @@ class LocalBook:
     def unpause(self, sink: Sink) -> None:
         """A sink has room again."""
         sink.paused = False
-        for topic in sink.topics:
+        for topic in list(sink.topics):
+            if sink.paused:
+                break  # full again; the rest is still parked
             if isinstance(topic, LocalTopic) and sink in topic.parked:
                 topic.take_along(sink)
 
@@ -162,14 +164,12 @@ class LocalBook:
         boards = [board for key, board in self._boards.items() if key.dataset == dataset]
         return sum(sum(1 for topic in board.topics.values() if topic.live) or bool(board.stars) for board in boards)
 
-    def end(self, failure: FeedError | None) -> None:
-        """Nothing more comes: the data has ended, or what gave it has failed."""
+    def ending(self, failure: FeedError | None) -> list[Callable[[], None]]:
+        """Nothing more comes: the data has ended, or what gave it has failed. Returns what wakes the programs."""
         self.complete, self.failure = True, failure
-        for sink in list(self.sinks):
-            sink.complete = True
-            if failure is not None:
-                sink.fail(failure)
-            sink.changed()
+        for sink in self.sinks:
+            sink.complete, sink.failure = True, sink.failure or failure
+        return [sink.changed for sink in self.sinks]
 
     def _attach_named(self, sink: Sink, board: Board, symbols: Sequence[str]) -> list[str]:
         """Returns the symbols that there are not."""
@@ -179,6 +179,8 @@ class LocalBook:
                 continue
             if (unwanted := board.stars.get(sink)) is not None:
                 unwanted.discard(symbol)
+            if symbol not in board.topics:
+                board.include(board.topic(symbol))  # those who want every symbol want this one
             topic = board.topic(symbol)
             if topic not in sink.topics:
                 sink.topics[topic] = topic.named[sink] = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple, Protocol
 
-from datafye_trio.aggregates import Derivation
+from datafye_trio.aggregates import Derivation, Value
+from datafye_trio.broker.quiet import Quiet
 from datafye_trio.broker.validate import channels_of, check_event
 from datafye_trio.client.board import BoardKey
 from datafye_trio.errors import EventError
@@ -36,18 +37,19 @@ class Routed(NamedTuple):
 
 
 class LocalDataset:
-    """See the module. By the rules of a server's dataset, so that a strategy sees the same.
-
-    But no wall clock finishes a bar: it is over when a later trade of the dataset comes, or when the data ends.
-    """
+    """See the module. By the rules of a server's dataset, so that a strategy sees the same. Made within trio."""
 
     def __init__(self, source: Offering) -> None:
         aggregation = aggregation_of(source)
         self.source = source
         self.info: DatasetInfo = offered(source.dataset, aggregation)
-        self.keys = frozenset(BoardKey(self.info.name, *place) for place in places_of(self.info, aggregation))
+        self.keys = dict.fromkeys(BoardKey(self.info.name, *place) for place in places_of(self.info, aggregation))
         self._running = [key for key in self.keys if key.running]
         self._derivation = None if aggregation is None else Derivation(aggregation, self.info.asset_class)
+        self.quiet = None
+        """Tells when the bars of a feed that has fallen silent are over, by the wall clock."""
+        if aggregation is not None and self._derivation is not None:
+            self.quiet = Quiet(self._derivation.bars, aggregation.grace)
         self._symbols: set[str] = set()
         self._ticks: dict[type, tuple[BoardKey, ...]] = {}
 
@@ -63,8 +65,10 @@ class LocalDataset:
         if isinstance(event, Bar | Sma | Ema):
             if self._derivation is not None:
                 raise EventError(f"the bars and indicators of dataset {self.info.name} are made of its trades")
-            if BoardKey(self.info.name, _CHANNELS[type(event)], Frequency(event.frequency)) not in self.keys:
-                raise EventError(f"{event.frequency!r} is not offered by dataset {self.info.name}")
+            # Frequencies are texts, and equal to their names.
+            if BoardKey(self.info.name, _CHANNELS[type(event)], event.frequency) not in self.keys:  # type: ignore[arg-type]
+                names = ", ".join(self.info.frequencies)
+                raise EventError(f"{event.frequency!r} is not offered by dataset {self.info.name}: {names}")
         elif type(event) not in self._ticks:
             folded = self._derivation is not None and isinstance(event, Trade)
             channels = channels_of(event, self.info, or_none=folded)
@@ -86,15 +90,23 @@ class LocalDataset:
                     routed += [Routed(key, bar)] if bar is not None else []
         return routed
 
+    def note(self, now: float) -> None:
+        """Trades have gone out, at this trio time: a live feed's bars are over some time later."""
+        if self.quiet is not None:
+            self.quiet.note(now)
+
     def on(self, mark: Mark, book: LocalBook) -> list[Routed]:
-        """What a mark of the source brings about."""
+        """What a mark of the source brings about, for those who want it."""
         if self._derivation is None:
             return []
+        values: list[Value] = []
         if mark is Mark.END:
-            return self._values(self._derivation.finish(), book)
-        if mark is Mark.JUMP:
+            values = self._derivation.finish()
+        elif mark is Mark.JUMP:
             self._derivation.reset()
-        return []
+        elif self.quiet is not None and (time := self.quiet.until()) is not None:
+            values = self._derivation.close_until(time)
+        return [one for one in self._values(values, book) if book.is_wanted(one.board, one.event.symbol)]
 
     def _values(self, values: Iterable[Event], book: LocalBook) -> list[Routed]:
         """Bars and indicators; a final bar also goes out among the running ones, where somebody wants those."""

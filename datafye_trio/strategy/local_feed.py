@@ -16,7 +16,8 @@ from datafye_trio.client.market_time import MarketTime
 from datafye_trio.errors import ConfigurationError, FeedClosedError, FeedError, SourceError, leaves_of
 from datafye_trio.logs import get_logger
 from datafye_trio.model import FeedItem
-from datafye_trio.sources import Mark, Source
+from datafye_trio.nurseries import BareNursery
+from datafye_trio.sources import Mark, Program, Source
 from datafye_trio.sources.positions import Relaying
 from datafye_trio.strategy.local_dataset import LocalDataset
 from datafye_trio.strategy.local_history import LocalHistory
@@ -60,15 +61,16 @@ class open_local_feed(AbstractAsyncContextManager[LocalFeed]):  # noqa: N801 -- 
     """Open a feed of sources: `async with open_local_feed(Synthetic()) as feed: ...`.
 
     The sources run while the body does. Iterating ends once all of them have. One that cannot go on (`SourceError`)
-    ends the feed with a `FeedError`; whatever else one raises leaves `open_local_feed` bare, as what the body raises
-    does.
+    ends the feed with a `FeedError`, raised by whatever waits for its events, or by the next call; where nothing did,
+    by the end of the body. Whatever else one raises cancels the body, and leaves `open_local_feed` bare, as what the
+    body raises does.
 
     Args:
         sources: each a dataset of its own; the first is the default one.
         wall_clock: nanoseconds since 1970 UTC, for sources that make up their times.
 
     Raises:
-        ConfigurationError: no source, two that name one dataset, or a relay, which needs a server.
+        ConfigurationError: no source, two that name one dataset, or one that needs a server: a relay, a `Program`.
     """
 
     def __init__(self, *sources: Source, wall_clock: Callable[[], int] = time.time_ns) -> None:
@@ -80,49 +82,59 @@ class open_local_feed(AbstractAsyncContextManager[LocalFeed]):  # noqa: N801 -- 
                 raise ConfigurationError(f"the dataset {name} is named twice: give each source its own")
             if isinstance(source, Relaying):
                 raise ConfigurationError(f"{name} passes on another server's data: open_feed reads them there")
+            if isinstance(source, Program):
+                raise ConfigurationError(f"{name} gets its events by server.publish: here, write a source that runs")
         self._sources = sources
         self._wall_clock = wall_clock
-        self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
-        self._nursery: trio.Nursery | None = None
+        self._tasks = BareNursery("the feed")
         self._hub: LocalHub | None = None
         self._running = len(sources)
 
     async def __aenter__(self) -> LocalFeed:
-        if self._manager is not None:
+        if self._hub is not None:
             raise FeedClosedError("a feed is opened once: call open_local_feed again for another one")
         datasets = [LocalDataset(source) for source in self._sources]
         self._hub = hub = LocalHub(datasets, MarketTime(self._wall_clock()))
-        self._manager = trio.open_nursery()
-        self._nursery = await self._manager.__aenter__()
+        nursery = await self._tasks.enter()
         for dataset, source in zip(datasets, self._sources, strict=True):
-            self._nursery.start_soon(self._run, hub, dataset, source)
+            nursery.start_soon(self._run, hub, dataset, source)
         return LocalFeed(hub)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._hub is not None and self._nursery is not None and self._manager is not None  # noqa: S101, PT018 -- set by __aenter__
+        assert self._hub is not None  # noqa: S101 -- set by __aenter__
+        failure = self._hub.failure
         self._hub.end(FeedClosedError("the feed is closed: its `async with` has ended"))
-        self._nursery.cancel_scope.cancel()
-        try:
-            await self._manager.__aexit__(kind, error, traceback)  # noqa: ASYNC102 -- ends when its tasks do
-        except BaseExceptionGroup as group:
-            own = {id(leaf) for leaf in leaves_of(error)} if error is not None else set()
-            ours = [leaf for leaf in leaves_of(group) if id(leaf) not in own and not isinstance(leaf, trio.Cancelled)]
-            if ours:
-                raise ours[0] from None
+        await self._tasks.leave(error)  # noqa: ASYNC102 -- ends when its tasks do
         await trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC102 -- tells outside what was taken out of the group
+        if error is None and failure is not None and not self._hub.failure_met:
+            raise failure.with_traceback(None)
 
     async def _run(self, hub: LocalHub, dataset: LocalDataset, source: Source) -> None:
         publisher = LocalPublisher(hub, dataset, self._wall_clock)
         try:
-            await source.run(publisher)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_close_quiet, dataset, publisher)
+                await source.run(publisher)
+                nursery.cancel_scope.cancel()
             await publisher.mark(Mark.END)
-        except SourceError as error:
-            log.warning("source failed", dataset=dataset.info.name, why=str(error))
-            failure = FeedError(f"the source of {dataset.info.name} cannot go on: {error}")
-            failure.__cause__ = error
+        except ExceptionGroup as group:
+            errors = list(leaves_of(group))
+            if not all(isinstance(error, SourceError) for error in errors):
+                raise
+            log.warning("source failed", dataset=dataset.info.name, why=str(errors[0]))
+            failure = FeedError(f"the source of {dataset.info.name} cannot go on: {errors[0]}")
+            failure.__cause__ = errors[0]
             hub.end(failure)
         self._running -= 1
         if not self._running:
             hub.end()
+
+
+async def _close_quiet(dataset: LocalDataset, publisher: LocalPublisher) -> None:
+    """Finish, by the wall clock, the bars of a feed that has fallen silent, as a server does."""
+    if dataset.quiet is not None:
+        while True:
+            await dataset.quiet.wait()
+            await publisher.mark(Mark.QUIET)

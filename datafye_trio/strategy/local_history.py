@@ -42,9 +42,12 @@ class LocalHistory(AbstractAsyncContextManager["LocalHistory"]):
         self._query = make_query(symbols, start, end, options)
         self._batches: Generator[Sequence[Event]] | None = None
         self._ready: list[Event] = []
-        self._closed = False
+        self._begun = False
 
     async def __aenter__(self) -> Self:
+        if self._begun:
+            raise FeedClosedError("a history is entered once: ask the feed for another one")
+        self._begun = True
         history, query = await self._resolve()
         self._batches = history.read(query)
         try:
@@ -54,7 +57,7 @@ class LocalHistory(AbstractAsyncContextManager["LocalHistory"]):
             raise
         if not self._ready:
             self._leave()
-            raise SubscriptionError(ErrorCode.NO_DATA, "there is nothing in this range, up to now")
+            raise _nothing()
         return self
 
     async def __aexit__(
@@ -72,8 +75,6 @@ class LocalHistory(AbstractAsyncContextManager["LocalHistory"]):
         Raises:
             FeedError: the data cannot be read any further; all before it was yielded.
         """
-        if self._batches is None:
-            raise FeedClosedError("the history is not open: iterate within `async with`")
         if not self._ready:
             await self._fill()
         if not self._ready:
@@ -81,14 +82,16 @@ class LocalHistory(AbstractAsyncContextManager["LocalHistory"]):
         return self._ready.pop()
 
     async def _fill(self) -> None:
-        """Read on until there is an event, or nothing more."""
-        assert self._batches is not None  # noqa: S101 -- asked only while it is open
+        """Read on until there is an event, or nothing more. Several tasks may."""
         try:
+            await trio.lowlevel.checkpoint()
             while not self._ready:
-                await trio.lowlevel.checkpoint()
+                if self._batches is None:
+                    raise FeedClosedError("the history is not open: iterate within `async with`")
                 if (batch := next(self._batches, None)) is None:
                     return
                 self._ready = list(reversed(batch))  # popped from the end
+                await trio.lowlevel.checkpoint()
         except SourceError as error:
             raise FeedError(f"the stored data cannot be read: {error}") from error
 
@@ -97,18 +100,23 @@ class LocalHistory(AbstractAsyncContextManager["LocalHistory"]):
         (key, asset_class), *_ = await self._hub.boards(wish)
         source = self._hub.datasets[key.dataset].source
         history = source.history if isinstance(source, Historical) else None
-        if history is None or key.channel not in history.channels:
-            what = f"dataset {key.dataset} stores no {key.channel}"
-            raise SubscriptionError(ErrorCode.CHANNEL_NOT_AVAILABLE, what)
+        if history is None:
+            raise _not_stored(f"dataset {key.dataset} has no stored data")
+        if key.channel not in history.channels:
+            has = ", ".join(history.channels)
+            raise _not_stored(f"dataset {key.dataset} has no stored {key.channel}: it has {has}")
         symbols, wrong = parse_symbols(wish.symbols, asset_class)
-        offered = self._hub.datasets[key.dataset].info.symbols
-        wrong += [one for one in symbols if offered is not None and one not in offered and one != ALL]
         if wrong:
-            what = "not offered by this dataset: leave them out"
+            what = "no well-formed symbols: 1 to 32 characters of A-Z 0-9 . - _ : /"
             raise SubscriptionError(ErrorCode.UNKNOWN_SYMBOL, what, tuple(wrong))
+        offered = self._hub.datasets[key.dataset].info.symbols
+        unknown = [one for one in symbols if offered is not None and one not in offered and one != ALL]
+        if unknown:
+            what = f"{len(unknown)} of the symbols are not offered by dataset {key.dataset}: leave them out"
+            raise SubscriptionError(ErrorCode.UNKNOWN_SYMBOL, what, tuple(unknown))
         end = self._end(key.channel, asset_class)
         if self._query.start >= end:
-            raise SubscriptionError(ErrorCode.NO_DATA, "there is nothing in this range, up to now")
+            raise _nothing()
         chosen = None if symbols == [ALL] else tuple(symbols)
         return history, HistoryQuery(key.channel, key.frequency, chosen, self._query.start, end)
 
@@ -123,3 +131,11 @@ class LocalHistory(AbstractAsyncContextManager["LocalHistory"]):
             self._batches.close()
         self._batches = None
         self._ready = []
+
+
+def _not_stored(what: str) -> SubscriptionError:
+    return SubscriptionError(ErrorCode.CHANNEL_NOT_AVAILABLE, what)
+
+
+def _nothing() -> SubscriptionError:
+    return SubscriptionError(ErrorCode.NO_DATA, "there is no data in this range, up to now: ask for another")

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from datafye_trio.aggregates import Aggregation, event_time
+from datafye_trio.broker.validate import check_event
 from datafye_trio.errors import ConfigurationError, EventError
 from datafye_trio.model import (
     AssetClass,
@@ -34,7 +35,7 @@ from datafye_trio.sources import RecordedHistory
 __all__ = ["Recorded", "RecordedSource", "open_recorded"]
 
 Recorded: TypeAlias = str | os.PathLike[str] | Recording | Iterable[Event]
-"""A path (a folder or file of Parquet, a tick CSV file), a recording that is open, or events in order of time."""
+"""A path (a folder or file of Parquet, a tick CSV file), a recording that is open, or events, in any order."""
 
 _EVERYTHING: Final = Selection()
 _CHANNELS: Final[dict[type, tuple[Channel, ...]]] = {
@@ -62,18 +63,22 @@ class EventList:
         """Events, sorted by time; those of one time stay in their order.
 
         Raises:
-            EventError: one of them is no event.
+            EventError: one of them is no event, or not a sound one.
         """
         found = []
         for event in events:
-            if type(event) not in _CHANNELS:
-                raise EventError(f"{type(event).__name__} is no market event: a recording has quotes, trades and bars")
-            found.append((event_time(event, asset_class), event))
+            check_event(event)
+            try:
+                found.append((event_time(event, asset_class), event))
+            except ValueError as error:
+                raise EventError(f"{event}: {error}") from None
         return cls(name, asset_class, tuple(sorted(found, key=lambda timed: timed[0])))
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """What there is, in the order of `Channel`."""
+        """What there is, in the order of `Channel`; of an empty list, ticks, of which there are none."""
+        if not self.timed:
+            return (Channel.QUOTES, Channel.TRADES)
         held = {channel for kind in {type(event) for _, event in self.timed} for channel in _CHANNELS[kind]}
         return tuple(channel for channel in Channel if channel in held)
 
@@ -120,7 +125,7 @@ class RecordedSource:
     """A recording as the source of a local feed: what it offers, and its stored data up to where it stands.
 
     Bars and indicators are made of the trades where there are any, as a replay makes them, else they are those that
-    were recorded.
+    were recorded. No wall clock finishes a bar here: it is over when a later trade of the dataset comes, or at the end.
     """
 
     def __init__(self, recording: Recording, aggregation: Aggregation | None) -> None:

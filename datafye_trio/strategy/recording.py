@@ -2,59 +2,30 @@
 
 trio's clock is virtual here and stands still while anybody has something to do. So an event's time is what a strategy's
 own clock says when it sees the event, whatever it does with it; `trio.sleep`, timeouts and `trio.current_time` all
-follow. At one moment, what the strategy has slept for comes first, then the events of that moment, in their order.
-
-The common way to play on such a clock is to sleep until each event is due, which costs three rounds of the scheduler
-an event. Here the clock is moved by hand where no deadline lies before the next event, and nobody is waited for where
-nobody was woken.
+follow. See `playing` for how.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
-from itertools import chain, groupby, islice
-from operator import itemgetter
-from typing import Final, Literal, NoReturn, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Literal, TypeAlias, TypeVar
 
 import attrs
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
 from datafye_trio.aggregates import Aggregation, default_aggregation
-from datafye_trio.client.market_time import MarketTime
-from datafye_trio.errors import ConfigurationError, DatafyeError, EventError, FeedError, SourceError, leaves_of
-from datafye_trio.model import AssetClass, Timed
-from datafye_trio.sources import Mark
+from datafye_trio.errors import ConfigurationError
+from datafye_trio.model import AssetClass
 from datafye_trio.strategy.feed import Feed
-from datafye_trio.strategy.local_dataset import LocalDataset
 from datafye_trio.strategy.local_feed import LocalFeed
-from datafye_trio.strategy.local_hub import LocalHub
+from datafye_trio.strategy.playing import Player, Progress
 from datafye_trio.strategy.recorded import Recorded, RecordedSource, open_recorded
 
 __all__ = ["Progress", "RecordingOptions", "run_on_recording"]
 
 T = TypeVar("T")
 Strategy: TypeAlias = Callable[[Feed], Awaitable[T]]
-
-_REPORT_SECONDS: Final = 0.5
-_LOOK: Final = 256
-"""Events after which the real clock is looked at."""
-_TIE: Final = 5e-10
-"""Half a nanosecond: what the strategy sleeps for until the very moment of an event comes before the event."""
-_AFTERWARDS: Final = 86_400.0
-"""Seconds of market time that a strategy may go on for after the end of the data."""
-
-
-@attrs.frozen
-class Progress:
-    """How far a run is: market time in nanoseconds since 1970 UTC, events so far, and real seconds since the start."""
-
-    time: int
-    events: int
-    seconds: float
 
 
 @attrs.frozen(kw_only=True)
@@ -85,8 +56,17 @@ class RecordingOptions:
 def run_on_recording(strategy: Strategy[T], recording: Recorded, options: RecordingOptions = RecordingOptions()) -> T:
     """Run a strategy on a recording, and return what it returns. Not to be called where trio runs already.
 
-    The market opens with the first event, as soon as the strategy waits for something. When the recording has ended,
-    iterating ends; the strategy may go on, and market time with it. Where it returns, the rest is not played.
+    The market opens with the first event, or at `start`, as soon as the strategy waits for something. When the
+    recording has ended, iterating ends; the strategy may go on, and market time with it, for up to a day. Where it
+    returns, the rest is not played.
+
+    Each run is like the other, as long as tasks that are woken at the same moment do not care which of them is first:
+    trio shuffles them. Those that wait for events, or in `sleep_until` and `every`, are woken one after the other: by
+    time, then by the order of events, then by who has subscribed, or begun to wait, first. `trio.sleep` makes no such
+    promise where two sleep until the same moment, nor do tasks that begin together. To be sure, decide in one task.
+
+    What is not of the market's time is not waited for: while a thread, a socket or a process works, market time goes
+    on. A task that never waits, but polls (`trio.lowlevel.checkpoint()` in a loop), makes it stand still for ever.
 
     Args:
         strategy: an async function over a feed; give it more arguments by `functools.partial`.
@@ -95,120 +75,35 @@ def run_on_recording(strategy: Strategy[T], recording: Recorded, options: Record
 
     Raises:
         SourceError: the recording cannot be opened. One that cannot be read to its end ends the feed, by a FeedError.
-        ConfigurationError: it is no recording, or `dataset` must be named.
+        EventError: something in a list is no event.
+        ConfigurationError: it is no recording, or `dataset` must be named; the strategy is no async function; trio runs
+            already.
         DatafyeError: the recording has ended, and the strategy waits for what never comes.
-        Exception: whatever the strategy raises, bare.
+        Exception: whatever the strategy raises, as it was raised.
     """
+    if trio.lowlevel.in_trio_run():
+        raise ConfigurationError(
+            "run_on_recording starts a trio.run of its own, and trio runs already: call it before, or in a thread "
+            "(trio.to_thread.run_sync)"
+        )
     found = open_recorded(recording, dataset=options.dataset, asset_class=options.asset_class)
     aggregation = default_aggregation(found.name) if options.aggregation == "default" else options.aggregation
     clock = MockClock(autojump_threshold=0)
-    run = _Run(RecordedSource(found, aggregation), options, clock)
-    try:
-        return trio.run(run.play, strategy, clock=clock)
-    except BaseExceptionGroup as group:
-        if len(leaves := list(leaves_of(group))) == 1:
-            raise leaves[0] from None
-        raise
+    player = Player(RecordedSource(found, aggregation), clock, options.start, options.end, options.on_progress)
+    return trio.run(_run, strategy, player, clock=clock)
 
 
-class _Run:
-    """One strategy on one recording."""
-
-    def __init__(self, source: RecordedSource, options: RecordingOptions, clock: MockClock) -> None:
-        self._source = source
-        self._options = options
-        self._clock = clock
-        self._dataset = LocalDataset(source)
-        self._opening = 0
-        """Market time at trio's zero."""
-        self._events = 0
-        self._next_look = _LOOK
-        self._began = self._reported = time.monotonic()
-
-    async def play(self, strategy: Strategy[T]) -> T:
-        """Run the strategy and the recording side by side, until the strategy returns."""
-        options, raised = self._options, None
-        selection = attrs.evolve(self._source.selection, start=options.start, end=options.end)
-        with closing(self._source.recording.read(selection)) as events:
-            first = list(islice(events, 1))
-            opening = first[0][0] if first else options.start or 0
-            hub = LocalHub([self._dataset], MarketTime(opening))
-            hub.market.set(opening)
-            self._opening = opening
-            self._source.reached(opening - 1)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._play, hub, chain(first, events))
-                try:
-                    result = await strategy(LocalFeed(hub))
-                except Exception as error:  # noqa: BLE001 -- raised below: a nursery would put it into a group
-                    raised = error
-                nursery.cancel_scope.cancel()
-        self._report(hub.market.now())
-        if raised is not None:
-            raise raised
-        if hub.failure is not None and not hub.failure_met:
-            raise hub.failure
-        return result
-
-    async def _play(self, hub: LocalHub, events: Iterator[Timed]) -> None:
-        await wait_all_tasks_blocked()  # the strategy begins
-        try:
-            for moment, together in groupby(events, key=itemgetter(0)):
-                await self._move_to(hub.market, moment)
-                for _, event in together:
-                    self._events += 1
-                    self._dataset.check(event)
-                    await hub.hand_out(self._dataset.expand(event, hub.book))
-                if hub.wake_readers():
-                    await wait_all_tasks_blocked()
-                if self._events >= self._next_look:
-                    self._look(moment)
-            await hub.hand_out(self._dataset.on(Mark.END, hub.book))
-        except (SourceError, EventError) as error:
-            failure = FeedError(f"the recording cannot be read any further: {error}")
-            failure.__cause__ = error
-            hub.end(failure)
-        else:
-            hub.end()
-        await _wait_in_vain()
-
-    async def _move_to(self, market: MarketTime, moment: int) -> None:
-        """Let market time come to a moment, and everybody do what was to be done until then, and at it."""
-        due = (moment - self._opening) / 1e9  # absolute, so that rounding does not add up
-        while (left := due - trio.current_time()) > 0:
-            deadline = trio.lowlevel.current_statistics().seconds_to_next_deadline
-            if deadline > left + _TIE:
-                self._clock.jump(left)
-                break
-            await trio.sleep(deadline)
-            await wait_all_tasks_blocked()
-        self._source.reached(moment - 1)
-        if market.set(moment):
-            await wait_all_tasks_blocked()
-
-    def _look(self, moment: int) -> None:
-        self._next_look = self._events + _LOOK
-        if time.monotonic() - self._reported >= _REPORT_SECONDS:
-            self._report(moment)
-
-    def _report(self, moment: int) -> None:
-        self._reported = time.monotonic()
-        if self._options.on_progress is not None:
-            self._options.on_progress(Progress(moment, self._events, self._reported - self._began))
+async def _run(strategy: Strategy[T], player: Player) -> T:
+    """Run the strategy and the recording side by side, until the strategy returns."""
+    async with player as hub:
+        result = await _called(strategy, LocalFeed(hub))
+    player.report()
+    if hub.failure is not None and not hub.failure_met:
+        raise hub.failure
+    return result
 
 
-async def _wait_in_vain() -> NoReturn:
-    """The data has ended, and time goes on with what the strategy sleeps for.
-
-    Raises:
-        DatafyeError: it waits for nothing that could come, or goes on for longer than it can have reason to.
-    """
-    over = trio.current_time() + _AFTERWARDS
-    while True:
-        await wait_all_tasks_blocked()
-        left = trio.lowlevel.current_statistics().seconds_to_next_deadline
-        if left == math.inf:
-            raise DatafyeError("the recording has ended, and the strategy waits for something that never comes")
-        if trio.current_time() + left > over:
-            raise DatafyeError("the recording has ended, and a day later the strategy still sleeps: let it return")
-        await trio.sleep(left)
+def _called(strategy: Strategy[T], feed: Feed) -> Awaitable[T]:
+    if not isinstance(running := strategy(feed), Awaitable):
+        raise ConfigurationError(f"a strategy is an async function of a feed: `async def`, not {strategy!r}"[:200])
+    return running
