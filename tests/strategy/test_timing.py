@@ -6,7 +6,7 @@ import math
 
 import pytest
 import trio
-from strategy.kit import SECOND, ClockFeed, at
+from strategy.kit import SECOND, ClockFeed, at, quote
 from trio.testing import MockClock, assert_checkpoints
 
 from datafye_trio.errors import ConfigurationError, FeedClosedError
@@ -97,6 +97,23 @@ async def test_giving_up_loses_no_tick(autojump_clock: MockClock) -> None:
     await trio.sleep(13)  # the one that was waited for has passed meanwhile
     assert await anext(ticks) == at(10)
     assert await anext(ticks) == at(20)
+
+
+async def test_the_first_event_of_a_replay_sets_the_ticks_back(autojump_clock: MockClock) -> None:
+    feed, ticks = ClockFeed(), []
+
+    async def replayed() -> None:
+        await trio.sleep(25)
+        feed.market.saw(quote(-1_000_000))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(replayed)
+        async for tick in every(feed, 10):
+            ticks.append(tick)
+            if len(ticks) == 5:
+                break
+    assert ticks == [at(10), at(20), at(-999_990), at(-999_980), at(-999_970)]
+    assert trio.current_time() == pytest.approx(55)
 
 
 async def test_each_tick_is_a_checkpoint(autojump_clock: MockClock) -> None:
