@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from typing import TypeAlias
 import pytest
 from cli.kit import Terminal
 from processes import WAIT
+
+from datafye_trio.cli.main import main
 
 Run: TypeAlias = Callable[..., tuple[int, str, str]]
 
@@ -47,6 +50,10 @@ async def infinite(feed): return [math.nan, {1, 2}, datetime(2026, 1, 2), (None,
 async def huge(feed): return 10 ** 30
 async def lone(feed): return chr(0xD800)
 async def leaves(feed): sys.exit(7)
+async def leaves_twice(feed):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(leaves, feed)
+        nursery.start_soon(leaves, feed)
 async def lagging(feed):
     async with feed.trades("AAPL", buffer=4, policy="drop_oldest") as trades:
         await trio.sleep(60)
@@ -80,10 +87,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def command(folder: Path, function: str) -> list[str]:
+    return [f"{folder}/mine.py:{function}", f"{folder}/trades.csv", "--dataset=SIP"]
+
+
 @pytest.fixture
 def run(terminal: Terminal, folder: Path) -> Run:
     def run_it(function: str, *arguments: str) -> tuple[int, str, str]:
-        return terminal.run("run", f"{folder}/mine.py:{function}", f"{folder}/trades.csv", "--dataset=SIP", *arguments)
+        return terminal.run("run", *command(folder, function), *arguments)
 
     return run_it
 
@@ -155,6 +166,8 @@ def test_a_strategy_may_leave_by_itself(run: Run) -> None:
     with pytest.raises(SystemExit) as left:
         run("leaves")
     assert left.value.code == 7
+    with pytest.raises(BaseExceptionGroup):
+        run("leaves_twice")
 
 
 @pytest.mark.parametrize(
@@ -186,13 +199,9 @@ def test_a_wrong_command_line_is_one_line(
     assert told.startswith(line.replace("TICKS", ticks).replace("MINE", mine)), told
 
 
-def process(folder: Path, function: str, **options: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "datafye_trio", "run", f"mine.py:{function}", "trades.csv", "--dataset", "SIP"]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-
-
 def test_ctrl_c_ends_a_strategy_that_never_waits(folder: Path) -> None:
-    with process(folder, "busy") as running:
+    arguments = [sys.executable, "-m", "datafye_trio", "run", *command(folder, "busy")]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "begun\n"
         running.send_signal(signal.SIGINT)
@@ -202,11 +211,12 @@ def test_ctrl_c_ends_a_strategy_that_never_waits(folder: Path) -> None:
     assert len(err.splitlines()) == 1
 
 
-def test_a_reader_that_leaves_is_no_error(folder: Path) -> None:
-    with process(folder, "prints") as running:
-        assert running.stdout is not None
-        running.stdout.readline()
-        running.stdout.close()
-        assert running.wait(WAIT) == 0
-        assert running.stderr is not None
-        assert running.stderr.read() == ""
+def test_a_reader_that_leaves_is_no_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main(["run", *command(folder, "prints")]) == 0
+    assert capsys.readouterr().err == ""

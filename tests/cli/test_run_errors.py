@@ -9,6 +9,7 @@ from typing import TypeAlias
 import pytest
 from cli.kit import Terminal
 
+import datafye_trio
 from datafye_trio.cli.run_errors import traceback_of
 from datafye_trio.errors import FeedError
 
@@ -104,6 +105,16 @@ def test_what_lies_below_one_of_ours_is_not_shown() -> None:
     failure = FeedError("the recording cannot be read\nany further")
     failure.__cause__ = ValueError("below")
     assert traceback_of(failure) == "datafye-trio: the recording cannot be read\\nany further"
+
+
+def test_what_went_before_within_this_package_is_not_shown() -> None:
+    lines = "try:\n    1 / 0\nexcept ZeroDivisionError:\n    raise KeyError('a bug')"
+    with pytest.raises(KeyError) as wrong:
+        exec(compile(lines, datafye_trio.__file__, "exec"))
+    text = traceback_of(wrong.value)
+    assert "ZeroDivisionError" not in text.splitlines()[-1]
+    assert "During handling" not in text
+    assert f'"{datafye_trio.__file__}", line 4' in text  # it was raised there: it may be a bug of ours
 
 
 def test_an_import_shows_the_module_s_own_lines(terminal: Terminal, tmp_path: Path) -> None:
