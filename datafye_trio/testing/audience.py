@@ -15,7 +15,7 @@ from datafye_trio.protocol import parse_channel, parse_frequency
 from datafye_trio.testing.expectations import Expectation, Expectations
 from datafye_trio.testing.faults import Faults
 from datafye_trio.testing.lives import Lives
-from datafye_trio.testing.log import Log
+from datafye_trio.testing.log import Entry, Log
 
 __all__ = ["Audience", "OpenConnection"]
 
@@ -45,6 +45,7 @@ class Audience:
         self.faults = faults
         self._lives = lives
         self._expected = expected
+        log.listeners.append(expected.hear)
 
     @property
     def connections(self) -> tuple[OpenConnection, ...]:
@@ -159,6 +160,14 @@ class Audience:
     def in_order(self) -> AbstractContextManager[None]:
         """`with server.in_order():` -- what is expected inside has to happen in this order."""
         return self._expected.in_order()
+
+    def hear(self, entry: Entry) -> None:
+        """Learn of a frame that the log has only as a dialect tells it, as the server has sent it."""
+        self._expected.hear(entry)
+
+    def expect_no_more(self) -> None:
+        """What comes from now on meets nothing, and nothing follows on it: the end has come. Idempotent."""
+        self.log.listeners[:] = [listener for listener in self.log.listeners if listener != self._expected.hear]
 
     async def wait_expected(self, *, timeout: float = 5.0) -> None:
         """Wait until all that is expected has happened. Cancel-safe.

@@ -14,9 +14,10 @@ from typing import Any, Final, Literal, Protocol, Self
 
 import trio
 
-from datafye_trio.errors import ConfigurationError, DatafyeError
+from datafye_trio.errors import ConfigurationError, DatafyeError, ServerClosedError
 from datafye_trio.model import Event
 from datafye_trio.testing.facts import Fact, Facts, Topic, Wanted, full_path
+from datafye_trio.testing.failures import Failure
 from datafye_trio.testing.log import Entry, Log
 
 __all__ = ["Actor", "Expectation", "ExpectationError", "Expectations"]
@@ -104,6 +105,8 @@ class Expectations:
 
     def __init__(self, log: Log, actor: Actor, nursery: trio.Nursery) -> None:
         self.actor = actor
+        self.failures: list[Failure] = []
+        """What was to follow, and could not be done."""
         self._log = log
         self._nursery = nursery
         self._groups: list[list[Expectation]] = []
@@ -232,13 +235,18 @@ class Expectations:
     def _happened(self, one: Expectation, fact: Fact) -> None:
         one.times += 1
         if one.then:
-            self._nursery.start_soon(self._follow, tuple(one.then), fact.connection)
+            self._nursery.start_soon(self._follow, one, fact.connection)
 
-    async def _follow(self, then: Sequence[Callable[[int], Any]], connection: int) -> None:
-        for do in then:
-            result = do(connection)
-            if result is not None:
-                await result
+    async def _follow(self, one: Expectation, connection: int) -> None:
+        try:
+            for do in tuple(one.then):
+                result = do(connection)
+                if result is not None:
+                    await result
+        except ServerClosedError:  # in an outage nobody is there to take it
+            pass
+        except Exception as error:  # noqa: BLE001 -- it has a task to itself; the end of the test tells
+            self.failures.append(Failure(f"what was to follow on {one.text} failed", error))
 
     def _instead(self, topics: Iterable[Topic]) -> Iterator[str]:
         for topic in sorted(topics):

@@ -129,6 +129,7 @@ class open_test_server(AbstractAsyncContextManager[TestServer]):  # noqa: N801 -
                 self._server.check()
             except ExpectationError as wrong:
                 failure = wrong
+        self._server.expect_no_more()
         self._faults.clear()  # a client that is mute hears the end, too
         # Cancelled means soon: each connection is cancelled as well, and tells its peer by itself.
         seconds = 0.0 if isinstance(error, trio.Cancelled) else self._config.drain_seconds + _END_SECONDS

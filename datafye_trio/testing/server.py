@@ -56,8 +56,6 @@ class TestServer(Audience):
     def __init__(self, parts: Parts) -> None:
         expected = Expectations(parts.log, self, parts.nursery)
         super().__init__(parts.log, parts.faults, parts.lives, expected)
-        self.hear = expected.hear
-        self.log.listeners.append(self.hear)
         self._proxy = parts.proxy
         self._nursery = parts.nursery
         self._seed = parts.seed
@@ -175,9 +173,11 @@ class TestServer(Audience):
 
     @property
     def errors(self) -> tuple[Failure, ...]:
-        """What went wrong without anybody being told: in the server, or in a `play` that nobody waited for."""
+        """What went wrong without anybody being told: in the server, in what was to follow on an expectation, or in a
+        `play` that nobody waited for.
+        """
         plays = [Failure("play() failed", one.error) for one in self._plays if one.error is not None and not one.told]
-        return (*self._lives.failures.found, *plays)
+        return (*self._lives.failures.found, *self._expected.failures, *plays)
 
     def check(self) -> None:
         """Raise if anything went wrong in the server, or is missing or out of order of what was expected.

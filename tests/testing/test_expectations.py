@@ -11,19 +11,22 @@ import trio
 from testing.test_facts import said, subscribed
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from datafye_trio import ConfigurationError, DatafyeError, Event
+from datafye_trio import ConfigurationError, DatafyeError, Event, EventError, ServerClosedError
 from datafye_trio.testing import Entry, ExpectationError, Log, trade
 from datafye_trio.testing.expectations import Expectations
 
 
 class Recorder:
-    """An actor that notes what it was told to do."""
+    """An actor that notes what it was told to do, or cannot."""
 
     def __init__(self) -> None:
         self.done: list[tuple[Any, ...]] = []
+        self.fails: Exception | None = None
 
     async def publish(self, events: Event | Sequence[Event], dataset: str | None = None) -> None:
         await trio.lowlevel.checkpoint()
+        if self.fails is not None:
+            raise self.fails
         self.done.append(("publish", events, dataset))
 
     def close_connection(self, code: int, connection: int) -> None:
@@ -236,3 +239,19 @@ async def test_what_follows_is_done_each_time_and_in_turn(autojump_clock: MockCl
         book.tell(subscribed("AAPL", connection=3))
         await wait_all_tasks_blocked()
         assert book.recorder.done == once * 2
+
+
+async def test_what_cannot_follow_is_told_at_the_end_but_for_an_outage(autojump_clock: MockClock) -> None:
+    async with opened() as book:
+        book.pong().then_publish(trade()).then_drop()
+        book.recorder.fails = ServerClosedError("it restarts")
+        book.tell(PONG)
+        await wait_all_tasks_blocked()
+        assert not book.failures
+        book.recorder.fails = EventError("a NaN")
+        book.tell(PONG)
+        await wait_all_tasks_blocked()
+        assert [str(failure) for failure in book.failures] == [
+            "what was to follow on an answer to a heartbeat failed: EventError: a NaN"
+        ]
+        assert not book.recorder.done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 
@@ -211,6 +212,27 @@ async def test_an_error_of_the_server_is_said_at_the_end(autojump_clock: MockClo
             await trio.sleep(2)
             assert [str(error) for error in server.errors] == ["source crashed: KeyError: 'a bug'"]
     assert isinstance(caught.value.__cause__, ExceptionGroup)
+
+
+async def test_what_cannot_follow_is_said_at_the_end(autojump_clock: MockClock) -> None:
+    words = "the server failed: what was to follow on the end of a connection failed: EventError: .*nan"
+    with pytest.raises(ExpectationError, match=words):
+        async with open_test_server() as server:
+            server.expect_close().then_publish(trade(price=math.nan))
+            client, _ = await greeted(server.connect())
+            await client.close()
+            await wait_all_tasks_blocked()
+
+
+async def test_nothing_follows_on_the_end_itself(autojump_clock: MockClock) -> None:
+    async with open_test_server() as server:
+        expected = server.expect_close().then_drop()
+        client, _ = await greeted(server.connect())
+        await greeted(server.connect())
+        await client.close()
+        await expected.wait()
+    assert expected.times == 1
+    assert {entry.code for entry in server.log.entries("close", connection=2)} == {1001}
 
 
 # Two of them.
