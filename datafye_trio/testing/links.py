@@ -15,6 +15,8 @@ __all__ = ["Greeting", "Link", "Tap"]
 
 _LAST_SECONDS: Final = 1.0
 """What a client that takes nothing may cost."""
+_LINGER_SECONDS: Final = 0.5
+"""For a client's last words and its own end, once it has the server's. Some libraries leave their sockets open then."""
 
 
 class Link:
@@ -42,9 +44,15 @@ class Link:
         self.scope = trio.CancelScope()
         self.reset = True
         self.was_cut = False
+        self._lingers = False
         self._cut = cut
         self._flowing = flowing
         self._passed = passed
+
+    @property
+    def let_go(self) -> bool:
+        """Whether the server's end has passed, and the client has not closed its own in the time that it had."""
+        return self._lingers and trio.current_time() >= self.scope.deadline
 
     def lane(self, direction: Direction) -> Lane:
         """The lane of a direction."""
@@ -93,6 +101,8 @@ class Link:
         try:
             if await self.lane(direction).run(target, self._flowing, lambda count: self._passed(direction, count)):
                 await self._pass_end(target)
+                if direction == "from_server":
+                    self._linger()
             else:
                 self._cut(self, direction)
         except trio.BrokenResourceError:
@@ -104,6 +114,11 @@ class Link:
         else:  # TLS, say, has no half: its end is the end of both
             self.reset = False
             self.scope.cancel()
+
+    def _linger(self) -> None:
+        """The server has gone, and the client knows: one that does not close its end as well is not waited for."""
+        self._lingers = True
+        self.scope.deadline = min(self.scope.deadline, trio.current_time() + _LINGER_SECONDS)
 
     async def _broken(self, *, client: bool) -> None:
         """An end is gone without a word: so the other goes. But a client learns nothing while its lane is held."""

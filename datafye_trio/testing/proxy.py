@@ -185,6 +185,8 @@ class Proxy:
                 if greeting is not None and server is not None:
                     await link.join(client, server, greeting)
                     link.reset = False
+            if link.let_go:
+                link.reset = False
         finally:
             self._links.discard(link)
             if tap is not None:

@@ -196,3 +196,23 @@ async def test_the_gate_refuses(autojump_clock: trio.testing.MockClock) -> None:
             proxy.connect()
         proxy.connect()
         assert proxy.statistics().refused == 1
+
+
+async def test_a_client_that_does_not_close_its_end_is_let_go_once_the_server_has_gone(autojump_clock: object) -> None:
+    """As websocket-client does: it leaves its socket open, and whoever waited for it would wait for ever."""
+    upstream, server = memory_transport()
+
+    async def reach() -> trio.abc.Stream:
+        return upstream
+
+    async with open_proxy(reach) as proxy:
+        client = proxy.connect()
+        await client.send_all(b"words")
+        assert await server.receive_some(10) == b"words"
+        await server.send_all(b"bye")
+        await server.aclose()
+        assert await client.receive_some(10) == b"bye"
+        assert await client.receive_some(10) == b""
+        assert proxy.statistics().open == 1
+        await trio.sleep(0.6)
+        assert proxy.statistics().open == 0
