@@ -6,7 +6,6 @@ import contextvars
 import math
 import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Final
 
 import attrs
@@ -201,9 +200,10 @@ class Outlet:
 
     async def publish(self, events: Sequence[Event]) -> None:
         """See `datafye_trio.sources.pacing.Outlet`."""
-        await trio.lowlevel.checkpoint()
-        with suppress(ServerClosedError):
+        try:
             await self._lives.current().publish(events, dataset=self._dataset)
+        except ServerClosedError:
+            await trio.lowlevel.checkpoint()
 
     async def room(self) -> None:
         """See `datafye_trio.sources.pacing.Outlet`."""

@@ -47,7 +47,9 @@ class open_test_server(AbstractAsyncContextManager[TestServer]):  # noqa: N801 -
     expected. What the body raises leaves it bare, not in an exception group.
 
     Under an autojump clock (pytest-trio's `autojump_clock`) there is no thread and no socket: clients come by
-    `server.open_feed()` or `server.connect()`.
+    `server.open_feed()` or `server.connect()`. And there the same seed makes the same log, to the byte
+    (`server.log.dump()`), if the test does the same. Of two clients that come at the same moment, say, Trio draws lots
+    who is first: wait for the one (`wait_connected`) before the other is opened.
 
     Args:
         datasets: names, or what they offer. What they publish is up to the test. `Crypto` is crypto, without quotes;
