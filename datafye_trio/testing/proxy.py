@@ -6,6 +6,7 @@ yet taken, as in life. Who wants frames gives a `greet`, which gives each connec
 
 - each connection has one task with a nursery of its own, which owns two tasks for each direction: a reader, a writer;
 - whichever ends the connection cancels that nursery; the connection's task then closes both ends, once;
+- a client that has the server's end is let go half a second later, whether or not it ends, too;
 - a reader that stops stops the writer at the other end, as without a proxy: what is buffered here is bounded.
 """
 
@@ -240,7 +241,7 @@ class Proxy:
         self.cuts.append(Cut(link.number, direction, *sent, trio.current_time()))
         if outage > 0 and direction is not None:
             self._refuse_until = max(self._refuse_until, trio.current_time() + outage)
-        link.was_cut = True
+        link.was_cut = link.reset = True
         link.scope.cancel()
 
 

@@ -198,7 +198,9 @@ async def test_the_gate_refuses(autojump_clock: trio.testing.MockClock) -> None:
         assert proxy.statistics().refused == 1
 
 
-async def test_a_client_that_does_not_close_its_end_is_let_go_once_the_server_has_gone(autojump_clock: object) -> None:
+async def test_a_client_that_does_not_close_its_end_is_let_go_once_the_server_has_gone(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     """As websocket-client does: it leaves its socket open, and whoever waited for it would wait for ever."""
     upstream, server = memory_transport()
 
@@ -216,3 +218,19 @@ async def test_a_client_that_does_not_close_its_end_is_let_go_once_the_server_ha
         assert proxy.statistics().open == 1
         await trio.sleep(0.6)
         assert proxy.statistics().open == 0
+
+
+async def test_a_cut_after_the_servers_end_is_a_reset_still(autojump_clock: trio.testing.MockClock) -> None:
+    tap, server = Doubling(), FarEnd()
+
+    async def greet(_stream: trio.abc.HalfCloseableStream, _number: int) -> Greeting:
+        return Greeting(tap=tap)
+
+    async with open_proxy(server, greet=greet) as proxy, pair(proxy, server) as (client, far):
+        await far.aclose()
+        assert await rest(client) == b""
+        assert proxy.cut_all() == 1
+        await trio.testing.wait_all_tasks_blocked()
+        assert tap.link is not None
+        assert tap.link.reset
+        assert tap.seen[-1] == "cut"
