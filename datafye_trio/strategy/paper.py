@@ -100,12 +100,13 @@ class PaperBook:
     def add(self, item: FeedItem) -> None:
         """Take in an item of a feed: quotes, halts, resumptions and gaps matter, and anything else may be shown too.
 
-        After a gap in its quotes a symbol has no quote until the next one comes.
+        After a gap in its quotes a symbol has no quote until the next one comes. A price of 0 is none: some venues
+        write an empty side like that.
         """
         if isinstance(item, Quote):
             self._quotes[item.symbol] = item
             for is_ask, price in ((False, item.bid_price), (True, item.ask_price)):
-                if price is not None:
+                if price:
                     self._marks[item.symbol, is_ask] = _decimal("price", price)
         elif isinstance(item, Gap):
             if item.topic.channel is Channel.QUOTES:
@@ -181,7 +182,7 @@ class PaperBook:
         if quote is None:
             raise FillError(f"no quote of {symbol}: show the book its quotes first, with `book.add`")
         asked = quote.ask_price if is_buy else quote.bid_price
-        if asked is None:
+        if not asked:
             raise FillError(f"the quote of {symbol} has no {'ask' if is_buy else 'bid'}: wait for the next one")
         price, signed = _decimal("price", asked), wanted if is_buy else wanted.copy_negate()
         holding, realised = self.holding(symbol).after(signed, price)

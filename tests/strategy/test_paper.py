@@ -175,6 +175,18 @@ def test_no_fill_without_a_quote() -> None:
     assert (book.cash, book.holding("AAPL").quantity) == (110, -1)
 
 
+def test_a_price_of_nought_is_an_empty_side() -> None:
+    book = PaperBook()
+    book.add(quote(0, bid=10.0, ask=11.0))
+    book.buy("AAPL", 1)
+    book.add(quote(1, bid=0.0, ask=0.0))
+    with pytest.raises(FillError, match="has no ask"):
+        book.buy("AAPL", 1)
+    with pytest.raises(FillError, match="has no bid"):
+        book.sell("AAPL", 1)
+    assert book.unrealised == -1
+
+
 def test_no_fill_while_halted() -> None:
     book = PaperBook()
     book.add(quote(0))
