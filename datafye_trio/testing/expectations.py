@@ -7,7 +7,7 @@ if what met it is undone later.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal, Protocol, Self
@@ -22,7 +22,6 @@ from datafye_trio.testing.log import Entry, Log
 
 __all__ = ["Actor", "Expectation", "ExpectationError", "Expectations"]
 
-_SEEN: Final = 500
 _SHOWN: Final = 12
 """Lines of what came instead."""
 
@@ -112,7 +111,10 @@ class Expectations:
         self._groups: list[list[Expectation]] = []
         self._open: list[Expectation] | None = None
         """The group that is made now, in order."""
-        self._seen: deque[Fact] = deque(maxlen=_SEEN)
+        self._seen: dict[Topic, deque[Fact]] = defaultdict(lambda: deque(maxlen=_SHOWN))
+        self._counts: Counter[Topic] = Counter()
+        self._due: deque[tuple[Expectation, int]] = deque()
+        """What is to follow, and on which connection: no more than clients may ask for, which the server limits."""
         self._violations: dict[Expectation, str] = {}
         self._facts = Facts()
         self._changed = trio.lowlevel.ParkingLot()
@@ -173,7 +175,8 @@ class Expectations:
     def hear(self, entry: Entry) -> None:
         """An entry of the log."""
         for fact in self._facts.of(entry):
-            self._seen.append(fact)
+            self._seen[fact.topic].append(fact)
+            self._counts[fact.topic] += 1
             for group in self._groups:
                 self._match(group, fact)
             self._changed.unpark_all()
@@ -235,7 +238,14 @@ class Expectations:
     def _happened(self, one: Expectation, fact: Fact) -> None:
         one.times += 1
         if one.then:
-            self._nursery.start_soon(self._follow, one, fact.connection)
+            self._due.append((one, fact.connection))
+            if len(self._due) == 1:  # one task at a time, so that what follows does so in order
+                self._nursery.start_soon(self._follow_all)
+
+    async def _follow_all(self) -> None:
+        while self._due:
+            await self._follow(*self._due[0])
+            self._due.popleft()
 
     async def _follow(self, one: Expectation, connection: int) -> None:
         try:
@@ -250,8 +260,9 @@ class Expectations:
 
     def _instead(self, topics: Iterable[Topic]) -> Iterator[str]:
         for topic in sorted(topics):
-            seen = [fact for fact in self._seen if fact.topic == topic]
-            yield f"seen of that kind ({topic}):" if seen else f"nothing of that kind was seen ({topic})"
-            yield from (f"  {fact}" for fact in seen[-_SHOWN:])
+            seen, count = self._seen[topic], self._counts[topic]
+            which = f", the last {len(seen)} of {count}" if count > len(seen) else ""
+            yield f"seen of that kind ({topic}){which}:" if seen else f"nothing of that kind was seen ({topic})"
+            yield from (f"  {fact}" for fact in seen)
         yield "the end of the log:"
         yield self._log.tail()

@@ -160,6 +160,7 @@ async def test_only_the_latest_of_much_is_shown(autojump_clock: MockClock) -> No
         book.tell(*(subscribed(f"S{n}") for n in range(1_000)))
         with pytest.raises(ExpectationError) as caught:
             await expected.wait(timeout=0)
+        assert "seen of that kind (subscribe), the last 12 of 1000:" in str(caught.value)
         shown = [line for line in str(caught.value).splitlines() if line.startswith("  connection")]
         assert (len(shown), shown[-1]) == (12, "  connection 1 at 0.500 s: subscribed quotes of S999 (SIP)")
 
@@ -239,6 +240,10 @@ async def test_what_follows_is_done_each_time_and_in_turn(autojump_clock: MockCl
         book.tell(subscribed("AAPL", connection=3))
         await wait_all_tasks_blocked()
         assert book.recorder.done == once * 2
+        many = [one for n in range(4, 9) for one in (once[0], ("close", 4000, n), ("drop", n))]
+        book.tell(*(subscribed("AAPL", connection=n) for n in range(4, 9)))
+        await wait_all_tasks_blocked()
+        assert book.recorder.done[6:] == many
 
 
 async def test_what_cannot_follow_is_told_at_the_end_but_for_an_outage(autojump_clock: MockClock) -> None:
