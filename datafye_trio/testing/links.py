@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 import attrs
@@ -11,8 +14,11 @@ import trio
 from datafye_trio.testing.cuts import Direction
 from datafye_trio.testing.lanes import READ, Lane
 
-__all__ = ["Greeting", "Link", "Tap"]
+__all__ = ["Greeting", "Link", "Tap", "close_end"]
 
+_CLOSE_SECONDS: Final = 1.0
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time: closing sends a reset at once, and what the peer's kernel has not taken is dropped."""
 _LAST_SECONDS: Final = 1.0
 """What a client that takes nothing may cost."""
 _LINGER_SECONDS: Final = 0.5
@@ -156,3 +162,15 @@ class Greeting:
 
     read: bytes = b""
     tap: Tap | None = None
+
+
+async def close_end(stream: trio.abc.Stream, *, reset: bool) -> None:
+    """Close one end of a connection, also when cancelled: within a second; by TCP with a reset, if so."""
+    if reset and isinstance(stream, trio.SocketStream):
+        with suppress(OSError):  # some systems refuse it once the peer is gone
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
+        if reset:
+            await trio.aclose_forcefully(stream)
+        else:
+            await stream.aclose()

@@ -16,13 +16,11 @@ import errno
 import math
 import os
 import random
-import socket
-import struct
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import attrs
 import trio
@@ -32,17 +30,13 @@ from datafye_trio.server.listeners import open_listeners
 from datafye_trio.testing.conditions import Conditions
 from datafye_trio.testing.cuts import Cut, CutAfter, Direction, Plan
 from datafye_trio.testing.lanes import Lane
-from datafye_trio.testing.links import Greeting, Link, Tap
+from datafye_trio.testing.links import Greeting, Link, Tap, close_end
 from datafye_trio.wire import MemoryStream, memory_transport
 
 __all__ = ["Greet", "Greeting", "Proxy", "ProxyStatistics", "Tap", "Upstream", "open_proxy"]
 
 Upstream: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
 """Opens one connection to the server."""
-
-_CLOSE_SECONDS: Final = 1.0
-_RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER with no time: closing sends a reset at once, and what the peer's kernel has not taken is dropped."""
 
 
 @attrs.frozen
@@ -166,7 +160,7 @@ class Proxy:
 
     async def _serve_socket(self, stream: trio.SocketStream) -> None:
         if self._refuses():
-            await _close(stream, reset=True)
+            await close_end(stream, reset=True)
         else:
             await self._serve(stream)
 
@@ -194,7 +188,7 @@ class Proxy:
                 tap.closed(_why(link, server))
             for stream in (client, server):
                 if stream is not None:
-                    await _close(stream, reset=link.reset)  # noqa: ASYNC102 -- shields itself, with a deadline
+                    await close_end(stream, reset=link.reset)  # noqa: ASYNC102 -- shields itself, with a deadline
 
     def _new_link(self, number: int) -> Link:
         cut_after = (self.plan(number) if self.plan is not None else None) or CutAfter()
@@ -249,17 +243,6 @@ def _why(link: Link, server: trio.abc.Stream | None) -> str:
     if server is None:
         return "the server could not be reached"
     return "cut" if link.was_cut else "lost" if link.reset else "ended"
-
-
-async def _close(stream: trio.abc.Stream, *, reset: bool) -> None:
-    if reset and isinstance(stream, trio.SocketStream):
-        with suppress(OSError):  # some systems refuse it once the peer is gone
-            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
-        if reset:
-            await trio.aclose_forcefully(stream)
-        else:
-            await stream.aclose()
 
 
 class open_proxy(AbstractAsyncContextManager[Proxy]):  # noqa: N801 -- reads as the call that it is
