@@ -6,34 +6,9 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import pytest
+from wheels import NAME, ROOT, pip
 
 from datafye_trio.version import __version__
-
-ROOT = Path(__file__).resolve().parents[2]
-NAME = f"datafye_trio-{__version__}"
-
-
-def pip(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel (built from the sdist, as a release is) and the sdist.
-
-    Without a package index there is no build backend, so the tests are skipped; a build that fails although the
-    index gives the backend out is a failure.
-    """
-    folder = tmp_path_factory.mktemp("distributions")
-    backend = pip("download", "--quiet", "--no-deps", "--dest", folder / "backend", "hatchling")
-    if backend.returncode != 0:
-        pytest.skip(f"the package index cannot be reached: {backend.stderr.strip().splitlines()[-1]}")
-    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
-    built = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stdout + built.stderr
-    return folder
 
 
 def test_wheel_holds_the_package_and_nothing_else(distributions: Path) -> None:
