@@ -83,10 +83,6 @@ async def test_prices(datafye, prices):
 async def test_what_datafye_documents(datafye_url):
     async with connect(datafye_url + "/stocks/live/ticks"):
         pass
-
-
-def test_needs_no_server():
-    pass
 """
 
 WRONG = """
