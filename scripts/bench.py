@@ -1,4 +1,4 @@
-"""Benchmarks: `scripts/bench fanout`, `scripts/bench client` and `scripts/bench aggregate`.
+"""Benchmarks: `scripts/bench fanout`, `scripts/bench client`, `scripts/bench aggregate` and `scripts/bench strategy`.
 
 fanout: one topic, quotes of about 190 bytes, 100 clients in one other process, as fast as possible, through
 `open_server` with its default settings (seq, ring and outbox on). Every frame is counted, and the last `seq` is checked
@@ -9,6 +9,9 @@ dicts by the same decoder (and by ours, typed events too). The peers live in `.v
 
 aggregate: bars of four frequencies at once out of the trades of 1,000 symbols, in turns with polars' `group_by_dynamic`
 on the same trades. First both must make the same bars: prices and counts exactly, volumes to 1e-9.
+
+strategy: a trading day of a made-up market, 6.5 hours of ten symbols, from a recording on disk through the crossover of
+the examples in the market's own time: how many times faster than the day itself. All rounds must decide the same.
 """
 
 from __future__ import annotations
@@ -137,7 +140,10 @@ def _parser() -> argparse.ArgumentParser:
     aggregate.add_argument("--symbols", type=_count, default=1_000)
     aggregate.add_argument("--trades", type=_count, default=1_000_000, help="trades of a round")
     aggregate.set_defaults(run=_run_aggregate)
-    for benchmark in (fanout, client, aggregate):
+    strategy = benchmarks.add_parser("strategy", help="a trading day through a strategy in virtual time")
+    strategy.add_argument("--rate", type=_rate, default=5.0, help="events a second of the market [default: 5]")
+    strategy.set_defaults(run=_run_strategy)
+    for benchmark in (fanout, client, aggregate, strategy):
         benchmark.add_argument("--rounds", type=_count, default=5)
         benchmark.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser
@@ -147,6 +153,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
     return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0.001 <= rate <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0.001 to 100000")
+    return rate
 
 
 def _run_fanout(given: argparse.Namespace, machine: str) -> tuple[dict[str, object], str]:
@@ -187,6 +203,24 @@ def _run_aggregate(given: argparse.Namespace, machine: str) -> tuple[dict[str, o
     ratio: Any = result["ratio"]
     lines.append(f"  ratio  {ratio['median']:12.3f}          ({ratio['lowest']:.3f} to {ratio['highest']:.3f})")
     return result, "\n".join(lines)
+
+
+def _run_strategy(given: argparse.Namespace, machine: str) -> tuple[dict[str, object], str]:
+    # Arrow is wanted by this benchmark alone.
+    from bench_strategy import StrategySettings, run
+
+    print(f"{machine}; a day at {given.rate:g} events a second", file=sys.stderr)
+    result = run(StrategySettings(given.rate, given.rounds))
+    seconds: Any = result["seconds"]
+    times: Any = result["times_real_time"]
+    rate: Any = result["events_a_second"]
+    return result, (
+        f"strategy: {result['events']:,} events of 6.5 hours, {result['decisions']:,} decisions (median of "
+        f"{given.rounds} rounds, span)\n"
+        f"  seconds         {seconds['median']:10.2f} ({seconds['lowest']:.2f} to {seconds['highest']:.2f})\n"
+        f"  times real time {times['median']:10,.0f} ({times['lowest']:,.0f} to {times['highest']:,.0f})\n"
+        f"  events/s        {rate['median']:10,.0f} ({rate['lowest']:,.0f} to {rate['highest']:,.0f})"
+    )
 
 
 def _cores() -> float:

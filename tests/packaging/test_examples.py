@@ -47,6 +47,8 @@ PRINTED = {
     "since": rf"[1-9]\d* stored trades of the last ten seconds, then live:\n({TRADE.format('AAPL')}){{5}}",
 }
 """What each of them prints, as a regular expression; `lifecycle` is tested by itself."""
+OTHERS = {"lifecycle", "sma_crossover", "spread_watcher", "pair_monitor"}
+"""The strategies are tested in test_strategies.py."""
 
 
 def load(name: str) -> ModuleType:
@@ -89,7 +91,7 @@ def map_names(monkeypatch: pytest.MonkeyPatch, connect: Callable[[], trio.abc.St
 
 def test_every_example_is_tested() -> None:
     named = {path.stem for path in EXAMPLES.glob("*.py")}
-    assert {name for name in named if not name.startswith("test_")} == {*PRINTED, "lifecycle"}  # those: test_recipes
+    assert {name for name in named if not name.startswith("test_")} == {*PRINTED, *OTHERS}  # those: test_recipes
 
 
 @pytest.mark.parametrize("name", PRINTED)
