@@ -6,10 +6,12 @@ import runpy
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from cli.kit import Terminal
 
+import datafye_trio
 from datafye_trio.cli import main as module
 from datafye_trio.cli.flags import expand
 from datafye_trio.version import __version__
@@ -87,7 +89,8 @@ def test_a_reader_that_leaves_the_help_is_no_error(terminal: Terminal, monkeypat
 def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["datafye-trio", "--version"])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_module("datafye_trio", run_name="__main__")
+        # By its path: pytest loads the package of its own plugin in a way that `run_module` cannot follow.
+        runpy.run_path(str(Path(datafye_trio.__file__).with_name("__main__.py")), run_name="__main__")
     assert (ended.value.code, capsys.readouterr().out) == (0, f"{__version__}\n")
 
 
