@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from datafye_trio.cli.run_watching import Watched
 from datafye_trio.cli.run_wire import Wire
 from datafye_trio.client import FeedConfig, Reconnect
 from datafye_trio.errors import ConnectError, FeedError
-from datafye_trio.strategy import Feed
+from datafye_trio.strategy import Feed, open_latest
 
 URL = "ws://test/datafye-ws/v1"
 
@@ -167,6 +169,32 @@ async def test_all_that_a_feed_of_the_wire_has_is_there(autojump_clock: MockCloc
     async with memory_server(sources=[Synthetic()]) as server:
         held, state = await wire(server).follow(strategy)  # type: ignore[misc]
     assert (held, str(state)) == (5, "live")
+
+
+async def test_what_is_closed_is_counted_and_not_kept(autojump_clock: MockClock) -> None:
+    kept: list[weakref.ref[object]] = []
+
+    async def strategy(feed: Feed) -> None:
+        for _ in range(5):
+            async with feed.trades("AAPL") as trades:
+                await anext(trades)
+                kept.append(weakref.ref(trades))
+            del trades
+        subscription = feed.trades("AAPL")
+        async with subscription, open_latest(feed.trades("AAPL")) as latest:
+            await anext(subscription)
+            async for _ in subscription:
+                break
+            assert "AAPL" in latest
+            assert subscription.symbols == ("AAPL",)
+
+    async with memory_server() as server, trio.open_nursery() as nursery:
+        nursery.start_soon(publish, server, 12)
+        run = wire(server)
+        await run.follow(strategy)
+    gc.collect()
+    assert [one() for one in kept] == [None] * 5
+    assert run.standing.events == 5 + 2 + 2
 
 
 PROGRAM = """
