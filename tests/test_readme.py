@@ -90,7 +90,9 @@ async def test_every_json_block_is_what_goes_over_the_wire(autojump_clock: MockC
 
 
 @pytest.mark.parametrize(
-    "code", [body for what, body in BLOCKS if what == "run"], ids=["client", "embedded", "deterministic", "folds"]
+    "code",
+    [body for what, body in BLOCKS if what == "run"],
+    ids=["client", "embedded", "deterministic", "folds", "strategy"],
 )
 def test_programs_without_a_server_run(code: str) -> None:
     done = subprocess.run(
