@@ -154,7 +154,8 @@ class ConnectionTap:
         self._head.clear()
         status = _status(head)
         if not self.request.upgrade or status != 101:
-            self.scribe.note("refused" if self.request.upgrade else "http", code=status, reason=_first_line(rest))
+            reason = "" if status == 200 else _first_line(rest)
+            self.scribe.note("refused" if self.request.upgrade else "http", code=status, reason=reason)
             return [data]
         self.opened = True
         self.scribe.note("open", "in")

@@ -120,8 +120,12 @@ async def test_over_sockets_a_drop_in_mid_frame_is_mended() -> None:
                 for n in range(20):
                     if n in (5, 12):
                         kit.faults.drop(mid_frame=True)
+                    if n == 12:
+                        kit.faults.refuse(1, status=None)
+                        kit.faults.refuse(1)
                     if n == 16:
                         kit.faults.slices()
                     await kit.server.publish(trade(n=n))
                     assert await anext(sub) == trade(n=n)
                 assert len(kit.log.entries("open")) == 3
+                assert [entry.code for entry in kit.log.entries("refused")] == [None, 503]
