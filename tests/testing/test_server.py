@@ -207,18 +207,18 @@ async def test_a_seed_makes_all_the_same_to_the_byte(autojump_clock: MockClock) 
             async with server.open_feed() as two, two.quotes("AAPL"), two.trades("*"):
                 await server.wait_subscribed("quotes", "AAPL")
                 await server.wait_subscribed("trades", "*")
-                events = [trade(at=timedelta(seconds=n)) for n in range(60)]
+                events = [trade(at=timedelta(seconds=n)) for n in range(30)]
                 server.play([quote(at=event.exchange_timestamp) for event in events])
                 playing = server.play(events)
-                await trio.sleep(5.5)
+                await trio.sleep(2.5)
                 with server.faults.delay(0.02, jitter=0.05), server.faults.duplicate(0.2):
-                    await trio.sleep(10)
+                    await trio.sleep(6)
                 with server.faults.reorder(0.2):
-                    await trio.sleep(10)
+                    await trio.sleep(5)
                 server.faults.drop(connection=1)
-                await trio.sleep(5)
+                await trio.sleep(3)
                 await server.faults.restart(down=1.5)
-                await trio.sleep(10)
+                await trio.sleep(5)
                 await server.faults.restart(clean=False)
                 await playing.wait()
         return server.log.dump()
