@@ -250,8 +250,6 @@ def _closed() -> ServerClosedError:
 
 
 def _fulfil(future: Future[_R], function: Callable[[], _R]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
     try:
         future.set_result(function())
     except Exception as error:  # noqa: BLE001 -- it is the caller's

@@ -144,7 +144,8 @@ def picows_client(url: str, told: Told) -> None:
 
 NODE_PROGRAM = """
 const [url, answers, subscribe] = process.argv.slice(-3)
-const client = new WebSocket(url)
+const Socket = globalThis.WebSocket ?? require('ws')
+const client = new Socket(url)
 client.onopen = () => client.send(subscribe)
 client.onmessage = ({ data }) => {
   console.log(data)
@@ -159,7 +160,7 @@ NODE_FLAG = "--experimental-websocket"
 
 
 def node(url: str, told: Told) -> None:
-    """Node's own WebSocket; its numbers are floats, so the stamp that it sends back is not the one that came."""
+    """Node's own WebSocket, or `ws`. Its numbers are floats: the stamp that it sends back is not the one that came."""
     command = ["node", NODE_FLAG, "-e", NODE_PROGRAM, "--", url, str(told.answers).lower(), SUBSCRIBE]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
@@ -172,10 +173,10 @@ def node(url: str, told: Told) -> None:
 
 
 def node_has_websocket() -> bool:
-    """Whether there is a Node here with a WebSocket of its own."""
+    """Whether there is a Node here, and it has a WebSocket of its own, or `ws` is installed."""
     if shutil.which("node") is None:
         return False
-    asked = [NODE_FLAG, "-e", "process.exit(typeof WebSocket === 'function' ? 0 : 1)"]
+    asked = [NODE_FLAG, "-e", "globalThis.WebSocket ?? require('ws')"]
     return subprocess.run(["node", *asked], capture_output=True, check=False, timeout=20).returncode == 0
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
@@ -198,6 +199,56 @@ def test_ctrl_c_while_it_starts_leaves_no_thread() -> None:
     with pytest.raises(KeyboardInterrupt):
         Bridge(slow, "slow").start()
     assert threading.active_count() == before
+
+
+def test_ctrl_c_before_its_run_has_begun_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted = threading.Event()
+    run, start, join = trio.run, threading.Thread.start, threading.Thread.join
+
+    def late_run(*args: object, **options: object) -> None:
+        assert interrupted.wait(5)
+        run(*args, **options)  # type: ignore[arg-type]
+
+    def interrupted_start(self: threading.Thread) -> None:
+        start(self)
+        raise KeyboardInterrupt
+
+    def late_join(self: threading.Thread, timeout: float | None = None) -> None:
+        interrupted.set()
+        join(self, timeout)
+
+    monkeypatch.setattr(module.trio, "run", late_run)
+    monkeypatch.setattr(threading.Thread, "start", interrupted_start)
+    monkeypatch.setattr(threading.Thread, "join", late_join)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        Bridge(plain, "early").start()
+    assert threading.active_count() == before
+
+
+def test_where_no_thread_can_be_started_that_is_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_start)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        Bridge(plain, "none").start()
+
+
+def test_what_comes_while_it_ends_is_too_late() -> None:
+    late: list[Future[None]] = []
+
+    @asynccontextmanager
+    async def slow_to_end() -> AsyncIterator[None]:
+        yield
+        late.append(bridge.submit(trio.sleep, 0))
+        await trio.sleep(0.01)
+
+    bridge = Bridge(slow_to_end, "ending")
+    bridge.start()
+    bridge.stop()
+    with pytest.raises(ServerClosedError):
+        late[0].result(0)
 
 
 def test_one_that_is_stuck_is_shown_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:

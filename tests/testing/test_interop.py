@@ -14,7 +14,7 @@ from datafye_trio.testing import run_test_server, trade
 def client(request: pytest.FixtureRequest) -> foreign.Client:
     chosen: foreign.Client = request.param
     if chosen is foreign.node and not foreign.node_has_websocket():
-        pytest.skip("there is no Node here with a WebSocket of its own")
+        pytest.skip("there is no Node here with a WebSocket of its own, or ws")
     return chosen
 
 

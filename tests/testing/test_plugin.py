@@ -9,6 +9,7 @@ import pytest
 import websockets.sync.client  # noqa: F401 -- see below
 
 import datafye_trio.testing.threaded  # noqa: F401 -- before pytester looks: it forgets what a run inside has imported
+from datafye_trio.testing.bridge import StuckError
 
 pytest_plugins = ["pytester"]
 
@@ -129,6 +130,16 @@ def test_it(datafye):
     assert "- datafye log -" in said
     assert "#1 -> open /datafye-ws/v1" in said
     assert "bridge.py" not in said
+
+
+def test_a_log_that_cannot_be_read_hides_nothing(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stuck(*_: object) -> str:
+        raise StuckError("the test server does not answer")
+
+    monkeypatch.setattr("datafye_trio.testing.handles.ThreadedLog.tail", stuck)
+    said = run("def test_it(datafye): assert 1 == 2", failed=1)
+    assert "assert 1 == 2" in said
+    assert "(cannot be read: the test server does not answer)" in said
 
 
 def test_what_was_expected_and_did_not_come_is_an_error(run: Runner) -> None:

@@ -51,14 +51,26 @@ import trio
 async def test_expected(datafye_server, autojump_clock):
     datafye_server.expect_subscribe("quotes", "MSFT")
 
-feeds = []
+streams = []
+HELLO = (
+    b"GET /datafye-ws/v1 HTTP/1.1\\r\\nHost: localhost\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n"
+    b"Sec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n"
+)
 
-async def test_left(datafye_server, autojump_clock, nursery):
-    async def hold():
-        async with datafye_server.open_feed() as feed:
-            await trio.sleep_forever()
-    nursery.start_soon(hold)
+async def test_left(datafye_server, autojump_clock):
+    streams.append(datafye_server.connect())
+    await streams[0].send_all(HELLO)
     await datafye_server.wait_connected()
+
+@pytest.mark.datafye(leaks="ignore")
+async def test_ignored(datafye_server, autojump_clock):
+    streams.append(datafye_server.connect())
+    await streams[1].send_all(HELLO)
+    await datafye_server.wait_connected()
+
+async def test_both_kinds(datafye, datafye_server, autojump_clock):
+    datafye_server.publish_nowait(trade())
+    datafye.publish(trade())
 
 @pytest.fixture
 async def client(datafye_server):
@@ -74,10 +86,11 @@ async def test_failing(datafye_server, autojump_clock):
         await datafye_server.wait_connected()
         assert 1 == 2
 """,
-        passed=2,
-        failed=2,
+        passed=3,
+        failed=3,
     )
     assert "expected a subscription to quotes of MSFT, which did not come" in said
+    assert "A client is still connected at the end of the test: #1, /datafye-ws/v1, from memory. Close it" in said
     assert "assert 1 == 2" in said
     assert "an answer to a heartbeat" not in said
     assert "- datafye log -" in said
