@@ -43,6 +43,8 @@ _LOOK: Final = 256
 """Events after which the real clock is looked at."""
 _TIE: Final = 5e-10
 """Half a nanosecond: what the strategy sleeps for until the very moment of an event comes before the event."""
+_GLANCE: Final = 0.001
+"""Real seconds between two looks at whether threads still work: trio does not tell when one has ended."""
 _AFTERWARDS: Final = 86_400.0
 """Seconds of market time that a strategy may go on for after the end of the data."""
 
@@ -120,6 +122,7 @@ class Player(AbstractAsyncContextManager[LocalHub]):
             self._on_progress(Progress(self._market.now(), self._events, self._reported - self._began))
 
     async def _play(self, events: Iterable[Timed], strategy: trio.CancelScope) -> None:
+        self._threads = trio.to_thread.current_default_thread_limiter()
         await self._settle()  # the strategy begins
         failure = None
         try:
@@ -198,8 +201,10 @@ class Player(AbstractAsyncContextManager[LocalHub]):
             await self._settle()
 
     async def _settle(self) -> None:
-        """Wait until everybody waits."""
+        """Wait until everybody waits, and no thread of theirs works."""
         await wait_all_tasks_blocked()
+        while self._threads.borrowed_tokens:
+            await wait_all_tasks_blocked(_GLANCE)  # a cushion is of real time, and keeps the clock where it is
         self._deadline = trio.current_time() + trio.lowlevel.current_statistics().seconds_to_next_deadline
 
     async def _wait_in_vain(self) -> DatafyeError:
@@ -209,8 +214,5 @@ class Player(AbstractAsyncContextManager[LocalHub]):
             self._clock.jump(max(self._deadline - trio.current_time(), 0.0))
             await self._settle()
         if self._deadline == math.inf:
-            return DatafyeError(
-                "the recording has ended, and the strategy waits for something that never comes (market time does not "
-                "wait for threads and sockets)"
-            )
+            return DatafyeError("the recording has ended, and the strategy waits for something that never comes")
         return DatafyeError("the recording has ended, and a day later the strategy still sleeps: let it return")

@@ -65,8 +65,9 @@ def run_on_recording(strategy: Strategy[T], recording: Recorded, options: Record
     time, then by the order of events, then by who has subscribed, or begun to wait, first. `trio.sleep` makes no such
     promise where two sleep until the same moment, nor do tasks that begin together. To be sure, decide in one task.
 
-    What is not of the market's time is not waited for: while a thread, a socket or a process works, market time goes
-    on. A task that never waits, but polls (`trio.lowlevel.checkpoint()` in a loop), makes it stand still for ever.
+    Market time stands still while a task runs, and while a thread of `trio.to_thread` works (files of trio's do so,
+    too), unless that has a limiter of its own. It goes on while a socket or a process is waited for. A task that never
+    waits, but polls (`trio.lowlevel.checkpoint()` in a loop), makes it stand still for ever.
 
     Args:
         strategy: an async function over a feed; give it more arguments by `functools.partial`.

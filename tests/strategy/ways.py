@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from datafye_trio import FeedConfig, ServerConfig, open_feed, open_server
 from datafye_trio.aggregates import Aggregation, event_time, every_trade
-from datafye_trio.model import AssetClass, Channel, DatasetInfo, Event, FeedItem, Frequency, Trade
+from datafye_trio.model import AssetClass, Channel, DatasetInfo, Event, FeedItem, Frequency, Quote, Trade
 from datafye_trio.sources import Publisher, RecordedHistory
 from datafye_trio.strategy import Feed, RecordingOptions, open_local_feed, run_on_recording
 from datafye_trio.strategy.recorded import EventList
@@ -110,7 +110,7 @@ def bought(seconds: float, symbol: str = "AAPL", price: float = 100.0, n: int = 
 
 
 def moment(event: Any) -> int:
-    return getattr(event, "exchange_timestamp", None) or event.timestamp
+    return event.exchange_timestamp if isinstance(event, Quote | Trade) else event.timestamp
 
 
 DAY = [make(n / 4 + 1, symbol, n + 1.0) for n in range(40) for symbol in ("AAPL", "MSFT") for make in (quote, trade)]
