@@ -13,8 +13,9 @@ import attrs
 import trio
 from trio.testing import MockClock
 
-from datafye_trio.errors import ConfigurationError, leaves_of
+from datafye_trio.errors import ConfigurationError
 from datafye_trio.model import AssetClass, Channel, DatasetInfo, Frequency
+from datafye_trio.nurseries import BareNursery
 from datafye_trio.server import ServerConfig
 from datafye_trio.sources import Program, Source, Synthetic, SyntheticConfig
 from datafye_trio.testing.builders import START
@@ -91,8 +92,7 @@ class open_test_server(AbstractAsyncContextManager[TestServer]):  # noqa: N801 -
         self._control = control
         self._listen = listen
         self._start = start
-        self._manager = trio.open_nursery()
-        self._nursery: trio.Nursery | None = None
+        self._tasks = BareNursery("the test server")
         self._server: TestServer | None = None
 
     async def __aenter__(self) -> TestServer:
@@ -114,8 +114,7 @@ class open_test_server(AbstractAsyncContextManager[TestServer]):  # noqa: N801 -
         proxy = await self._proxy.__aenter__()
         proxy.gate = faults.refuses
         try:
-            self._nursery = await self._manager.__aenter__()
-            self._server = await self._begin(proxy, self._nursery)
+            self._server = await self._begin(proxy, await self._tasks.enter())
         except BaseException as error:
             await self._leave(error)  # noqa: ASYNC102 -- leaves the nurseries: ends when their tasks do
             raise
@@ -151,21 +150,10 @@ class open_test_server(AbstractAsyncContextManager[TestServer]):  # noqa: N801 -
 
     async def _leave(self, error: BaseException | None) -> None:
         """Leave the nurseries; raises what a task of ours raised, nothing where only the body's own error is left."""
-        how = (type(error) if error else None, error, error.__traceback__ if error else None)
         try:
-            if self._nursery is not None:
-                self._nursery.cancel_scope.cancel()
-                await self._manager.__aexit__(*how)
-        except BaseExceptionGroup as group:
-            # Leaf by leaf: taking cancellations out of a group makes it anew, so a body's own group is not itself here.
-            own = {id(leaf) for leaf in leaves_of(error)} if error is not None else set()
-            ours = [leaf for leaf in leaves_of(group) if id(leaf) not in own and not isinstance(leaf, trio.Cancelled)]
-            if len(ours) == 1:
-                raise ours[0] from None
-            if ours:
-                raise BaseExceptionGroup("several tasks of the test server failed", ours) from None
+            await self._tasks.leave(error)
         finally:
-            await self._proxy.__aexit__(*how)  # noqa: ASYNC102 -- likewise
+            await self._proxy.__aexit__(type(error) if error else None, error, None)  # noqa: ASYNC102 -- ends when its tasks do
 
     def _heard(self, name: str, payload: bytes) -> None:
         """An answer of the server's that the dialect is about to strip; the log has only what the client sees."""
