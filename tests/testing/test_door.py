@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 
 import pytest
 import trio
@@ -156,6 +158,20 @@ async def test_over_sockets_it_knows_the_address() -> None:
                 while True:
                     await client.stream.receive_some()
             await client.stream.aclose()
+
+
+async def test_over_sockets_a_client_that_resets_is_lost() -> None:
+    with trio.fail_after(10):
+        async with front() as kit:
+            client = RawClient(await trio.open_tcp_stream("127.0.0.1", await kit.proxy.listen()))
+            await client.stream.send_all(upgrade_head())
+            assert (await client.http_answer())[0] == 101
+            assert isinstance(client.stream, trio.SocketStream)
+            client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await client.stream.aclose()
+            await kit.log.wait_for(lambda log: log.entries("gone"))
+            assert kit.log.entries("gone")[0].reason == "lost"
+            assert kit.faults.taps == {}
 
 
 def names(kit: Front) -> list[str]:

@@ -81,6 +81,7 @@ async def test_refused_it_comes_back(autojump_clock: trio.testing.MockClock) -> 
         assert trio.current_time() >= 6
 
 
+@pytest.mark.unmeasured
 async def test_many_faults_one_after_the_other_lose_nothing_unsaid(autojump_clock: trio.testing.MockClock) -> None:
     chance = random.Random(3)
     async with front(seed=3) as kit, open_feed(URL, config(kit)) as feed, feed.trades("AAPL") as sub:

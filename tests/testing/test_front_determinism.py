@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 
+import pytest
 import trio
 import trio.testing
 from support import RawClient, quote, trade, upgrade_head
@@ -45,7 +46,7 @@ async def day(seed: int) -> bytes:
                 nursery.start_soon(start, client, kit, ["AAPL", "MSFT", f"S{n}"])
                 await trio.sleep(0.01)
             await trio.sleep(1)
-            for n in range(15):
+            for n in range(8):
                 await kit.server.publish([trade("AAPL", n), quote("MSFT", n), trade(f"S{n % 6}", n)])
                 await trio.sleep(1)
             kit.faults.drop(mid_frame=True, connection=2)
@@ -69,14 +70,16 @@ def run(seed: int) -> bytes:
     return trio.run(day, seed, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
+@pytest.mark.unmeasured
 def test_twenty_runs_of_one_seed_are_one() -> None:
     logs = [run(7) for _ in range(RUNS)]
     assert len(set(logs)) == 1, [hashlib.sha256(log).hexdigest()[:8] for log in logs]
     lines = logs[0].splitlines()
-    assert len(lines) > 300
+    assert len(lines) > 200
     for word in (b"corrupt", b"duplicate", b"reorder", b"drop", b"close", b"mute", b"cut"):
         assert any(word in line for line in lines)
 
 
+@pytest.mark.unmeasured
 def test_another_seed_is_another() -> None:
     assert run(7) != run(8)

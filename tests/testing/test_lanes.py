@@ -223,3 +223,14 @@ async def test_a_cut_behind_lets_what_is_queued_pass(autojump_clock: trio.testin
         await trio.sleep(2)
         assert await it.arrivals(1) == [(2.0, b"wholehalf")]
         assert it.ended is False
+
+
+async def test_it_says_what_is_written_and_what_waits(autojump_clock: trio.testing.MockClock) -> None:
+    async with running() as it:
+        it.lane.put(bytes(70_000))
+        await trio.testing.wait_all_tasks_blocked()
+        assert it.lane.writing
+        assert not it.lane.waiting
+        it.lane.conditions = Conditions(latency=1.0)
+        it.lane.put(b"later")
+        assert it.lane.waiting

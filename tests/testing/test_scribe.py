@@ -9,14 +9,15 @@ from support import masked
 from datafye_trio.testing import Log
 from datafye_trio.testing.framing import FrameSplitter
 from datafye_trio.testing.scribe import Request, Scribe
+from datafye_trio.wire import Opcode, frame
 
 
 def written(raw: bytes) -> tuple[list[tuple[str, bytes]], list[bytes]]:
     """What stands in the log of these frames, and the messages that were put together."""
     log = Log()
     scribe = Scribe(1, Request("/x"), log)
-    whole = [scribe.frame("in", frame) for frame in FrameSplitter(10**8).feed(raw)]
-    return [(one.kind, one.payload) for one in log], [frame.payload for frame in whole if frame is not None]
+    whole = [scribe.frame("in", one) for one in FrameSplitter(10**8).feed(raw)]
+    return [(one.kind, one.payload) for one in log], [one.payload for one in whole if one is not None]
 
 
 async def test_each_kind_of_frame() -> None:
@@ -45,7 +46,8 @@ async def test_parts_that_belong_to_nothing() -> None:
 
 
 async def test_parts_without_end_are_not_kept() -> None:
-    part = masked(0, bytes(1_000_000), fin=False)
+    part = frame(Opcode.CONTINUATION, bytes(1_000_000))
+    part = bytes([part[0] & 0x7F]) + part[1:]
     entries, whole = written(masked(1, b"", fin=False) + part * 20 + masked(0, b""))
     assert len(entries) == 22
     assert {kind for kind, _ in entries} == {"part"}
@@ -56,8 +58,8 @@ async def test_a_close_has_a_code_and_a_reason() -> None:
     log = Log()
     scribe = Scribe(3, Request(), log)
     payloads = [struct.pack("!H", 4009) + "nö".encode(), b"", b"\x03", struct.pack("!H", 1000) + b"\xff"]
-    for frame in FrameSplitter(1_000).feed(b"".join(masked(8, payload) for payload in payloads)):
-        assert scribe.frame("in", frame) is None
+    for one in FrameSplitter(1_000).feed(b"".join(masked(8, payload) for payload in payloads)):
+        assert scribe.frame("in", one) is None
     assert [(one.connection, one.code, one.reason) for one in log] == [
         (3, 4009, "nö"), (3, None, ""), (3, None, ""), (3, 1000, "\ufffd")
     ]  # fmt: skip

@@ -11,7 +11,8 @@ from support import RawClient, masked, trade, upgrade_head
 from testing.kit import front, rest
 
 from datafye_trio.testing import Conditions, Entry, Log
-from datafye_trio.testing.framing import Frame
+from datafye_trio.testing.dialect import Dialect
+from datafye_trio.testing.framing import Frame, FrameSplitter
 from datafye_trio.testing.lanes import Lane
 from datafye_trio.testing.links import Link
 from datafye_trio.testing.scribe import Request, Scribe
@@ -80,11 +81,11 @@ class Fake:
 class Bench:
     """A tap without a proxy: its link's lane does not run, and shows what is put in."""
 
-    def __init__(self, *, opened: bool = True) -> None:
+    def __init__(self, *, opened: bool = True, dialect: Dialect | None = None) -> None:
         self.log, self.faults = Log(), Fake()
         self.lane = Lane(Conditions(held=True), random.Random(0), None)
         self.cuts = 0
-        self.tap = ConnectionTap(Scribe(1, Request("/x", upgrade=True), self.log), self.faults)
+        self.tap = ConnectionTap(Scribe(1, Request("/x", upgrade=True), self.log), self.faults, dialect)
         self.link = Link(1, (self.lane, self.lane), cut=self.cut, flowing=lambda: True, passed=lambda *_: None)
         self.tap.attach(self.link)
         self.tap.from_client(upgrade_head())
@@ -220,3 +221,27 @@ async def test_a_server_without_ids_has_none(autojump_clock: trio.testing.MockCl
     for payload in (b"hello", b'{"connectionId": "c9"}'):
         bench.passed(frame(Opcode.TEXT, payload))
         assert bench.tap.name == "?"
+
+
+class Shouting(Dialect):
+    """Makes requests louder, and lets no answer pass but one."""
+
+    def from_client(self, payload: bytes) -> bytes:
+        return payload.upper()
+
+    def from_server(self, payload: bytes) -> bytes | None:
+        return payload if payload == b"yes" else None
+
+
+@pytest.mark.parametrize("sent", [masked(1, b"hello"), masked(1, b"he", fin=False) + masked(0, b"llo")])
+async def test_a_dialect_may_change_what_passes_and_keep_it_back(
+    autojump_clock: trio.testing.MockClock, sent: bytes
+) -> None:
+    """The server gets what the dialect says, as one frame; the log of what came in has what came in."""
+    bench = Bench(dialect=Shouting("/datafye-ws/v1/stocks/live/quotes"))
+    passed = b"".join(bench.tap.from_client(sent + masked(2, b"bytes")))
+    assert [one.payload for one in FrameSplitter(1_000).feed(passed)] == [b"HELLO", b"bytes"]
+    assert bench.log.entries(direction="in")[-2].payload == b"hello"
+    yes = frame(Opcode.TEXT, b"yes")
+    assert bench.passed(frame(Opcode.TEXT, b"no") + yes + frame(Opcode.TEXT, b"perhaps")) == yes
+    assert [entry.payload for entry in bench.log.entries("text", direction="out")] == [b"yes"]
