@@ -49,12 +49,13 @@ def run(settings: StrategySettings) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         events = _record(folder, settings.rate)
-        decided, seconds = None, []
+        decided, seconds, processor = None, [], []
         for number in range(settings.rounds):
             progress: list[Progress] = []
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), time.process_time()
             decisions = run_on_recording(strategy, folder, RecordingOptions(on_progress=progress.append))
             seconds.append(time.perf_counter() - began)
+            processor.append(time.process_time() - worked)
             if progress[-1].events != events or decided not in (None, decisions):
                 raise SystemExit(f"round {number + 1} was another one: {progress[-1].events} of {events} events")
             decided = decisions
@@ -66,6 +67,7 @@ def run(settings: StrategySettings) -> dict[str, object]:
         "market_seconds": market,
         "decisions": len(decided or ()),
         "seconds": _span(seconds),
+        "processor_seconds": _span(processor),
         "times_real_time": _span([market / one for one in seconds]),
         "events_a_second": _span([events / one for one in seconds]),
     }
