@@ -242,17 +242,9 @@ class ThreadedTestServer:
 class run_test_server(AbstractContextManager[ThreadedTestServer]):  # noqa: N801 -- reads as the call that it is
     """Run a test server in a thread while the body runs: `with run_test_server() as server: server.url`.
 
-    It takes what `open_test_server` takes, and always listens. At the end, where the body has raised nothing, it raises
-    if anything went wrong, or is missing of what was expected.
-
-    Args:
-        datasets: names, or what they offer.
-        sources: makes the sources, in place of `datasets`; called in the server's thread.
-        seed: of all chance.
-        heartbeat_interval: seconds between heartbeats.
-        dialect: `datafye`: offers only what Datafye documents.
-        config: the server's settings; those of the listener are the test server's own.
-        start: the server's time at the beginning, in nanoseconds since 1970 UTC.
+    It takes what `open_test_server` takes, which describes it, and always listens; `sources` is called in the server's
+    thread. At the end, where the body has raised nothing, it raises if anything went wrong, or is missing of what was
+    expected.
 
     Raises:
         ConfigurationError: a setting that cannot be.

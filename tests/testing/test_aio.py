@@ -92,6 +92,21 @@ def test_errors_are_raised_where_they_are_awaited() -> None:
     run(body)
 
 
+def test_moving_the_clock_can_be_given_up() -> None:
+    async def body(server: ThreadedTestServer) -> None:
+        messages: list[dict[str, object]] = []
+        client = asyncio.create_task(subscriber(server.url, messages))
+        await server.aio.wait_subscribed()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(server.aio.advance(10**9), 0.05)
+        now = server.now()
+        client.cancel()
+        await server.aio.wait_closed()
+        assert server.now() - now < 5 * 10**9
+
+    run(body)
+
+
 def test_the_loop_goes_on_and_a_wait_can_be_cancelled() -> None:
     async def body(server: ThreadedTestServer) -> None:
         steps = 0

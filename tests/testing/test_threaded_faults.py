@@ -46,6 +46,15 @@ def test_without_heartbeats_nobody_is_cut() -> None:
         assert len(server.connections) == 1
 
 
+def test_one_that_hears_nothing_is_cut_and_learns_it_afterwards() -> None:
+    with run_test_server() as server, answering(server.url) as client:
+        server.wait_connected()
+        with server.faults.mute():
+            server.advance(40)
+        client.join(5)
+        assert client.code == 4009
+
+
 def test_orders_are_done() -> None:
     with run_test_server() as server:
         refusal = server.faults.refuse(status=429, retry_after=2)
