@@ -28,7 +28,7 @@ class Faults(Board):
     """The faults of one test server, by name.
 
     `connection` is a connection's number as the log has it, from 1 in order of arrival, also one that has not come
-    yet; None: all, also those to come.
+    yet; None: all, also those to come. Orders are for WebSocket connections; conditions hold for plain HTTP, too.
 
     Args:
         log: takes what is done.
@@ -196,7 +196,7 @@ class Faults(Board):
     def _now(self, name: str, connection: int | None, act: Callable[[ConnectionTap], None], said: str = "") -> Fault:
         self.check(connection)
         fault = Fault(name, connection, lambda _: None, said=said)
-        for tap in [tap for tap in self.taps.values() if fault.concerns(tap.number)]:
+        for tap in [tap for tap in self.taps.values() if tap.request.upgrade and fault.concerns(tap.number)]:
             tap.scribe.note("fault", reason=str(fault))
             fault.hit()
             act(tap)

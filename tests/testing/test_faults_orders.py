@@ -160,6 +160,18 @@ async def test_close_with_a_code(autojump_clock: trio.testing.MockClock) -> None
         assert kit.faults.close(4013).hits == 0
 
 
+async def test_plain_http_is_no_business_of_orders(autojump_clock: trio.testing.MockClock) -> None:
+    async with front() as kit:
+        health = RawClient(kit.connect())
+        kit.faults.delay(5.0)
+        await health.stream.send_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await trio.testing.wait_all_tasks_blocked()
+        assert list(kit.faults.taps) == [1]
+        assert kit.faults.close(4000).hits == kit.faults.drop().hits == 0
+        assert (await health.http_answer())[0] == 200
+        assert trio.current_time() == 5.0
+
+
 async def test_close_twice_is_close_once(autojump_clock: trio.testing.MockClock) -> None:
     async with front() as kit:
         client = await kit.client()

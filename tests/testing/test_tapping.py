@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support import RawClient, masked, trade, upgrade_head
 from testing.kit import front, rest
 
@@ -245,3 +248,22 @@ async def test_a_dialect_may_change_what_passes_and_keep_it_back(
     yes = frame(Opcode.TEXT, b"yes")
     assert bench.passed(frame(Opcode.TEXT, b"no") + yes + frame(Opcode.TEXT, b"perhaps")) == yes
     assert [entry.payload for entry in bench.log.entries("text", direction="out")] == [b"yes"]
+
+
+@pytest.mark.unmeasured
+@given(
+    st.lists(st.sampled_from([TEXT, LARGE, frame(Opcode.PING, b"x"), b"\xff\xff", close_frame(1000, "")]), max_size=6),
+    st.lists(st.integers(0, 100), max_size=8),
+)
+@settings(max_examples=60, deadline=None)
+def test_without_faults_it_passes_every_byte_however_they_come(frames: list[bytes], cuts: list[int]) -> None:
+    async def main() -> None:
+        bench = Bench(opened=False)
+        data = ANSWER + b"".join(frames)
+        places = [0, *sorted(cut for cut in set(cuts) if cut < len(data)), len(data)]
+        pieces = [data[a:b] for a, b in itertools.pairwise(places)]
+        assert b"".join(bench.passed(piece) for piece in [*pieces, b""]) == data
+        sent = b"".join(frames)
+        assert b"".join(b"".join(bench.tap.from_client(part)) for part in [sent[:3], sent[3:], b""]) == sent
+
+    trio.run(main)
