@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, cast
+from typing import Final
 
 import trio
 
@@ -38,7 +37,7 @@ class Wire:
         self._opening = open_feed(url, config)
         self._view = view
         self._began: int | None = None
-        self._started = time.monotonic()
+        self._started = 0.0
         self.standing = Standing()
         self.stopped = False
 
@@ -56,10 +55,11 @@ class Wire:
 
     async def follow(self, strategy: Callable[[Feed], Awaitable[object]]) -> object:
         """As `run`, in a task."""
+        self._started = trio.current_time()
         result, raised = None, None
         with trio.open_signal_receiver(signal.SIGTERM) as signals, warnings_to(self._view.tell):
             async with self._opening as feed, trio.open_nursery() as nursery:
-                watched, running = Watched(cast("Feed", feed)), trio.CancelScope()
+                watched, running = Watched(feed), trio.CancelScope()
                 nursery.start_soon(self._obey, signals, running)
                 nursery.start_soon(self._tell_states, feed)
                 nursery.start_soon(self._show, watched)
@@ -97,11 +97,6 @@ class Wire:
         events, now = watched.taken(), watched.now()
         if self._began is None and events:
             self._began = now
-        self.standing = Standing(
-            now if self._began is None else self._began,
-            now,
-            events,
-            time.monotonic() - self._started,
-            *watched.losses(),
-        )
+        began, seconds = now if self._began is None else self._began, trio.current_time() - self._started
+        self.standing = Standing(began, now, events, seconds, *watched.losses())
         return self.standing
