@@ -17,12 +17,3 @@ def pip(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run pip of this environment."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def fresh_environment(folder: Path, *requirements: str | Path) -> Path:
-    """A new virtual environment with these installed; its Python. They were compiled, as pip does it by default."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    python = folder / "bin" / "python"
-    installed = pip("--python", python, "install", "--quiet", *requirements)
-    assert installed.returncode == 0, installed.stderr
-    return python

@@ -1,4 +1,5 @@
 from .audience import OpenConnection
+from .bridge import StuckError
 from .builders import START, bar, ema, halt, quote, resume, sma, trade
 from .conditions import Conditions
 from .cuts import Cut, CutAfter, Direction, Plan, RandomCuts, scripted
@@ -14,7 +15,7 @@ from .server import TestServer
 from .threaded import ThreadedTestServer, run_test_server
 
 __all__ = [
-    "run_test_server", "ThreadedTestServer",
+    "run_test_server", "ThreadedTestServer", "StuckError",
     "open_test_server", "TestServer", "OpenConnection", "Expectation", "ExpectationError", "Playing",
     "START", "bar", "ema", "halt", "quote", "resume", "sma", "trade",
     "Cut", "CutAfter", "Direction", "Plan", "RandomCuts", "scripted",

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from wheels import ROOT, pip
+from wheels import ROOT, WHEEL, pip
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +25,14 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a fresh environment with the wheel and what that needs; made once, since it takes its time."""
+    folder = tmp_path_factory.mktemp("clean") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin" / "python"
+    done = pip("--python", python, "install", "--quiet", "--no-compile", distributions / WHEEL)
+    assert done.returncode == 0, done.stderr
+    return python

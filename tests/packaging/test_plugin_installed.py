@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from wheels import WHEEL, fresh_environment
+from wheels import WHEEL, pip
 
 SYNC = '''
 import json
@@ -119,10 +119,12 @@ def test_is_fine(datafye):
 
 
 @pytest.fixture(scope="module")
-def python(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def python(distributions: Path, installed: Path) -> Path:
     wheel = f"datafye-trio[testing] @ {(distributions / WHEEL).as_uri()}"
-    folder = tmp_path_factory.mktemp("fresh") / "venv"
-    return fresh_environment(folder, wheel, "pytest-asyncio>=1.2", "pytest-xdist>=3.8", "websockets>=15.0")
+    others = ("pytest-asyncio>=1.2", "pytest-xdist>=3.8", "websockets>=15.0")
+    done = pip("--python", installed, "install", "--quiet", "--no-compile", wheel, *others)
+    assert done.returncode == 0, done.stderr
+    return installed
 
 
 @pytest.fixture
