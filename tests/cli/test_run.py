@@ -166,7 +166,7 @@ def test_a_strategy_may_leave_by_itself(run: Run) -> None:
     with pytest.raises(SystemExit) as left:
         run("leaves")
     assert left.value.code == 7
-    with pytest.raises(BaseExceptionGroup):
+    with pytest.RaisesGroup(SystemExit, SystemExit):
         run("leaves_twice")
 
 
