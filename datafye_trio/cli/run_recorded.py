@@ -44,7 +44,7 @@ class Recorded:
 
     @property
     def standing(self) -> Standing:
-        """Interrupted, the events are those that were counted within the last half second of real time."""
+        """As it was last told: twice a second, and at the end."""
         lost = (0, 0, 0) if self._watched is None else self._watched.losses()
         return Standing(self._began, self._now, self._events, time.monotonic() - self._started, *lost)
 
@@ -60,10 +60,7 @@ class Recorded:
         async def watching(feed: Feed) -> object:
             self._watched = Watched(feed)
             self._began = self._now = feed.now()
-            try:
-                return await strategy(self._watched.as_feed())
-            finally:
-                self._now = feed.now()
+            return await strategy(self._watched.as_feed())
 
         with warnings_to(self._view.tell):
             return run_on_recording(watching, self._recording, self._options)

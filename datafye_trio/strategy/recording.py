@@ -97,8 +97,10 @@ def run_on_recording(strategy: Strategy[T], recording: Recorded, options: Record
 async def _run(strategy: Strategy[T], player: Player) -> T:
     """Run the strategy and the recording side by side, until the strategy returns."""
     async with player as hub:
-        result = await _called(strategy, LocalFeed(hub))
-    player.report()
+        try:
+            result = await _called(strategy, LocalFeed(hub))
+        finally:
+            player.report()  # of a run that fails, or is interrupted, too: how far it came
     if hub.failure is not None and not hub.failure_met:
         raise hub.failure
     return result
