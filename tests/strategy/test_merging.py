@@ -111,8 +111,8 @@ async def test_gaps_and_marks_keep_their_place(autojump_clock: MockClock) -> Non
 
 
 async def test_what_is_late_goes_at_once(autojump_clock: MockClock) -> None:
-    one, other = Scripted([(5, quote(5)), (8, quote(2))], end=20), Scripted([], end=20)
-    assert await merged_of(one, other) == [(6, quote(5)), (8, quote(2))]
+    one, other = Scripted([(5, quote(5)), (8, quote(2)), (9, quote(3))], end=20), Scripted([], end=20)
+    assert await merged_of(one, other) == [(6, quote(5)), (8, quote(2)), (9, quote(3))]
 
 
 SCRIPTS = st.lists(st.lists(st.tuples(st.integers(0, 20), st.sampled_from([0, 0, 0.1, 0.4])), max_size=8), max_size=4)

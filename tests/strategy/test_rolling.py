@@ -124,6 +124,7 @@ def test_time_passes_without_values() -> None:
     check(rolling, [2.0])
     assert rolling.full
     rolling.advance(0)  # time does not go back
+    assert rolling.full
     rolling.advance(90 * SECOND)
     check(rolling, [])
     assert rolling.full
@@ -141,10 +142,13 @@ def test_a_value_that_comes_late_counts_as_of_the_newest() -> None:
     rolling.add(100 * SECOND, 1.0)
     rolling.add(50 * SECOND, 2.0)
     check(rolling, [1.0, 2.0])
+    assert not rolling.full
     rolling.advance(109 * SECOND)
     check(rolling, [1.0, 2.0])
     rolling.advance(110 * SECOND)
     check(rolling, [])
+    rolling.add(50 * SECOND, 3.0)
+    assert rolling.full
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

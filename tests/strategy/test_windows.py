@@ -108,6 +108,54 @@ async def test_gaps_and_marks_keep_their_place(autojump_clock: MockClock) -> Non
     ]  # fmt: skip
 
 
+async def test_gaps_and_marks_are_never_late(autojump_clock: MockClock) -> None:
+    script = Scripted([(0, trade(0)), (12, gap()), (25, trade(15)), (26, live())], end=28)
+    assert await by_time(script, 10) == [
+        (11, window(0, 10, trade(0))), (21, window(10, 20, gap())),
+        (28, window(20, 30, trade(15), live(), late=1, partial=True)),
+    ]  # fmt: skip
+
+
+async def test_a_stream_may_begin_with_a_gap(autojump_clock: MockClock) -> None:
+    script = Scripted([(12, gap()), (13, trade(13))], end=20)
+    assert await by_time(script, 10) == [(20, window(10, 20, gap(), trade(13), partial=True))]
+
+
+async def test_a_bar_that_comes_first_is_not_late_within_the_patience(autojump_clock: MockClock) -> None:
+    for delay, start, late in ((0.9, 0, 0), (1.1, 60, 1)):
+        feed, script = ClockFeed(), Scripted([])
+        async with playing(script):
+            await feed.sleep_until(at(60 + delay))
+            script.put(bar(0))
+            windows = time_windows(feed, script, 60)
+            found = await anext(windows)
+            assert (found.start, found.late, found.partial) == (at(start), late, True)
+
+
+async def test_a_bar_of_a_day_that_ends_elsewhere_is_no_later_than_now(autojump_clock: MockClock) -> None:
+    day = bar(-62_040, frequency="Day")  # of UTC, as crypto has them; by New York it would end five hours later
+    script = Scripted([(60, day), (61, trade(61))], end=63)
+    assert await by_time(script, 10) == [(63, window(60, 70, day, trade(61), partial=True))]
+
+
+class Slow(Scripted):
+    """Each item takes a turn."""
+
+    async def __anext__(self) -> FeedItem:
+        await trio.lowlevel.checkpoint()
+        return await super().__anext__()
+
+
+async def test_all_that_waits_is_read_however_many_turns_it_takes(autojump_clock: MockClock) -> None:
+    feed, script = ClockFeed(), Slow([(n / 100, trade(n / 100)) for n in range(2_000)], end=50)
+    async with playing(script):
+        windows = time_windows(feed, script, 10)
+        found = [await anext(windows)]
+        await trio.sleep(20)
+        found.append(await anext(windows))
+    assert [(len(one.items), one.late) for one in found] == [(1_000, 0)] * 2
+
+
 async def test_what_waits_is_read_before_a_window_is_over(autojump_clock: MockClock) -> None:
     feed, script = ClockFeed(), Scripted([(n / 100, trade(n / 100)) for n in range(2_500)], end=25)
     async with playing(script):
