@@ -67,7 +67,8 @@ class time_windows(AsyncIterator[Window]):  # noqa: N801 -- reads as the call th
         feed: whose market time.
         items: a subscription, a merge; any whose `__anext__` is cancel-safe, as theirs are.
         seconds: the span, above 0.
-        patience: seconds of market time after its end until a window is handed out, for items that come late.
+        patience: seconds of market time after its end until a window is handed out, for items that come late. Give more
+            than that of a merge which `items` is: what that holds back comes late here.
 
     Raises:
         ConfigurationError: the span or the patience make no sense.
