@@ -6,6 +6,7 @@ Orders are done once. All but `restart` is sync and in effect when it returns, a
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -123,7 +124,9 @@ class Faults(Board):
 
         Raises:
             ValueError: both `after` and `mid_frame`, or bytes below 0.
+            TypeError: bytes that are no whole number.
         """
+        after = None if after is None else operator.index(after)
         if (after is not None and mid_frame) or (after or 0) < 0:
             raise ValueError(f"after={after}, mid_frame={mid_frame}: give one of them; bytes are from 0")
         if after is None and not mid_frame:
@@ -137,8 +140,9 @@ class Faults(Board):
 
         Raises:
             ValueError: a code that cannot be sent, or a reason of more than 123 bytes.
+            TypeError: a code that is no whole number.
         """
-        if not 1000 <= code <= 4999 or code in _NO_CODES:
+        if not 1000 <= operator.index(code) <= 4999 or code in _NO_CODES:
             raise ValueError(f"{code} is no code of a close frame: 1000 to 4999 without 1004, 1005, 1006, 1015")
         if len(reason.encode()) > _REASON_BYTES:
             raise ValueError(f"the reason has {len(reason.encode())} bytes: a close frame has room for {_REASON_BYTES}")
@@ -151,8 +155,9 @@ class Faults(Board):
 
         Raises:
             ValueError: a count below 1, a status that no final answer of HTTP has, or seconds below 0.
+            TypeError: a count that is no whole number.
         """
-        return self.add(Refuse(self.ended, count, status, retry_after))
+        return self.add(Refuse(self.ended, operator.index(count), status, retry_after))
 
     async def restart(self, down: float = 0.0, *, clean: bool = True) -> None:
         """Restart the server, with a new epoch; it is away for `down` seconds. Clean: 1012 to all first.

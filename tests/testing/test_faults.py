@@ -204,6 +204,15 @@ async def test_calls_that_make_no_sense(call: Callable[[Faults], Fault]) -> None
     assert len(log) == 0
 
 
+async def test_half_a_byte_and_half_a_refusal_are_none() -> None:
+    faults = Faults(Log())
+    with pytest.raises(TypeError):
+        faults.drop(after=1.5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        faults.refuse(1.5)  # type: ignore[arg-type]
+    assert faults.active == ()
+
+
 async def test_a_connection_that_has_gone_is_a_mistake(autojump_clock: trio.testing.MockClock) -> None:
     async with front() as kit:
         one, two = await kit.client(), await kit.client()
