@@ -10,7 +10,7 @@ from .numbering import NumberedConfig, NumberedSource, Topic, number_of, numbere
 from .opening import open_test_server
 from .oracle import Fault, Oracle, Verdict
 from .playing import Playing
-from .proxy import Proxy, ProxyStatistics, Upstream, open_proxy
+from .proxy import Greeting, Proxy, ProxyStatistics, Tap, Upstream, open_proxy
 from .server import TestServer
 from .threaded import ThreadedTestServer, run_test_server
 
@@ -19,7 +19,7 @@ __all__ = [
     "open_test_server", "TestServer", "OpenConnection", "Expectation", "ExpectationError", "Playing",
     "START", "bar", "ema", "halt", "quote", "resume", "sma", "trade",
     "Cut", "CutAfter", "Direction", "Plan", "RandomCuts", "scripted",
-    "Conditions", "Proxy", "ProxyStatistics", "Upstream", "open_proxy",
+    "Conditions", "Greeting", "Proxy", "ProxyStatistics", "Tap", "Upstream", "open_proxy",
     "Entry", "Faults", "Log",
     "NumberedConfig", "NumberedSource", "Topic", "number_of", "numbered",
     "Fault", "Oracle", "Verdict",
