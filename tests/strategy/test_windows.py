@@ -14,10 +14,10 @@ from strategy.kit import SECOND, START, ClockFeed, Scripted, at, bar, gap, live,
 from trio.testing import MockClock, assert_checkpoints
 
 from datafye_trio.errors import ConfigurationError, DisconnectedError
-from datafye_trio.model import Ema, FeedItem, Line, Sma, Trade
+from datafye_trio.model import Ema, FeedItem, Line, Sma
 from datafye_trio.strategy import Feed, run_on_recording
 from datafye_trio.strategy.merging import merge
-from datafye_trio.strategy.windows import Window, count_windows, time_windows
+from datafye_trio.strategy.windows import Window, time_windows
 
 
 async def all_of(windows: Any) -> list[tuple[float, Window]]:
@@ -278,46 +278,6 @@ def test_bars_of_a_recording_are_in_their_window() -> None:
     ]
 
 
-async def test_by_count(autojump_clock: MockClock) -> None:
-    items = [trade(0), gap(), trade(1), trade(2), live(), trade(3), trade(4)]
-    script = Scripted([(n, item) for n, item in enumerate(items)], end=9)
-    async with playing(script):
-        assert await all_of(count_windows(script, 2)) == [
-            (2, window(0, 1, trade(0), gap(), trade(1))),
-            (5, window(2, 3, trade(2), live(), trade(3))),
-            (9, window(4, 4, trade(4), partial=True)),
-        ]
-
-
-async def test_by_count_without_a_rest(autojump_clock: MockClock) -> None:
-    script = Scripted([(0, trade(0)), (1, trade(1))], end=9)
-    async with playing(script):
-        windows = count_windows(script, 1)
-        assert [one.items for _, one in await all_of(windows)] == [(trade(0),), (trade(1),)]
-        with pytest.raises(StopAsyncIteration):
-            await anext(windows)
-
-
-async def test_by_count_an_error_comes_after_what_was_received(autojump_clock: MockClock) -> None:
-    script = Scripted([(0, trade(0))], end=1, failure=DisconnectedError(4001, "too slow"))
-    async with playing(script):
-        windows = count_windows(script, 2)
-        assert await anext(windows) == window(0, 0, trade(0), partial=True)
-        with pytest.raises(DisconnectedError):
-            await anext(windows)
-
-
-async def test_by_count_giving_up_loses_nothing(autojump_clock: MockClock) -> None:
-    script = Scripted([(n, trade(n)) for n in range(10)], end=12)
-    found: list[Trade] = []
-    async with playing(script):
-        windows = count_windows(script, 5)
-        while len(found) < 10:
-            with trio.move_on_after(0.7):
-                found += (await anext(windows)).items  # type: ignore[arg-type]
-    assert found == [trade(n) for n in range(10)]
-
-
 async def test_windows_that_make_no_sense() -> None:
     script = Scripted([])
     for seconds in (0, math.nan):
@@ -326,6 +286,3 @@ async def test_windows_that_make_no_sense() -> None:
     for patience in (-1, math.nan, math.inf):
         with pytest.raises(ConfigurationError, match="patience"):
             time_windows(ClockFeed(), script, 1, patience=patience)
-    for count in (0, 2.5):
-        with pytest.raises(ConfigurationError, match="count"):
-            count_windows(script, count)  # type: ignore[arg-type]
