@@ -17,13 +17,13 @@ import attrs
 from datafye_trio.model import Channel, FeedItem, Gap, Live, Quote, Trade
 from datafye_trio.testing.numbering import Topic, number_of, numbered
 
-__all__ = ["Fault", "Oracle", "Verdict"]
+__all__ = ["Flaw", "Oracle", "Verdict"]
 
 _TOLD: Final = 20
-"""Faults that an account spells out; the others are counted."""
+"""Flaws that an account spells out; the others are counted."""
 
 
-class Fault(StrEnum):
+class Flaw(StrEnum):
     """What can be wrong. `WRONG_GAP` is counted in gaps, the others in events."""
 
     LOST = "lost"
@@ -45,38 +45,38 @@ class Verdict:
         received: sound events, each counted once.
         gaps: gaps of known size; `covered` are the events in them.
         restarts: gaps of unknown size.
-        faults: how many of each.
-        account: the first faults, a sentence each.
+        flaws: how many of each.
+        account: the first flaws, a sentence each.
     """
 
     received: int
     gaps: int
     covered: int
     restarts: int
-    faults: Mapping[Fault, int]
+    flaws: Mapping[Flaw, int]
     account: tuple[str, ...]
 
     @property
     def sound(self) -> bool:
         """Whether nothing at all is wrong."""
-        return not any(self.faults.values())
+        return not any(self.flaws.values())
 
     @classmethod
     def sum(cls, verdicts: Iterable[Verdict]) -> Verdict:
         """One verdict on several subscriptions."""
         all_of = list(verdicts)
-        faults: Counter[Fault] = Counter()
+        flaws: Counter[Flaw] = Counter()
         for verdict in all_of:
-            faults.update(verdict.faults)
+            flaws.update(verdict.flaws)
         counts = ((one.received, one.gaps, one.covered, one.restarts) for one in all_of)
         received, gaps, covered, restarts = map(sum, zip(*counts, strict=True)) if all_of else (0, 0, 0, 0)
         account = tuple(line for one in all_of for line in one.account)[:_TOLD]
-        return cls(received, gaps, covered, restarts, faults, account)
+        return cls(received, gaps, covered, restarts, flaws, account)
 
     def __str__(self) -> str:
         found = f"{self.received:,} received, {self.gaps:,} gaps over {self.covered:,} messages"
         found += f", {self.restarts:,} changes of epoch; "
-        found += ", ".join(f"{self.faults.get(fault, 0):,} {fault}" for fault in Fault)
+        found += ", ".join(f"{self.flaws.get(flaw, 0):,} {flaw}" for flaw in Flaw)
         return "\n  ".join((found, *self.account))
 
 
@@ -115,7 +115,7 @@ class Oracle:
         self._positions = positions if positions is not None else {}
         self._anywhere = positions is None
         self._topics: dict[Topic, _State] = {}
-        self._faults: Counter[Fault] = Counter()
+        self._flaws: Counter[Flaw] = Counter()
         self._account: list[str] = []
         self.received = self.gaps = self.covered = self.restarts = 0
 
@@ -126,7 +126,7 @@ class Oracle:
         elif isinstance(item, Gap):
             self._gap((item.topic.channel, item.topic.symbol), item)
         elif not isinstance(item, Live):
-            self._fault(Fault.DAMAGED, f"{item!r} was never published")
+            self._flaw(Flaw.DAMAGED, f"{item!r} was never published")
 
     def reached(self, published: Mapping[Topic, int]) -> bool:
         """Whether each topic has come, or was told lost, as far as it was published."""
@@ -141,7 +141,7 @@ class Oracle:
         """
         for topic, count in published.items():
             self._end(topic, self._state(topic), count, life)
-        return Verdict(self.received, self.gaps, self.covered, self.restarts, self._faults, tuple(self._account))
+        return Verdict(self.received, self.gaps, self.covered, self.restarts, self._flaws, tuple(self._account))
 
     def _state(self, topic: Topic) -> _State:
         state = self._topics.get(topic)
@@ -155,7 +155,7 @@ class Oracle:
         topic = channel, event.symbol
         life, number = number_of(event)
         if number < 1 or event != numbered(*topic, number, life):
-            return self._fault(Fault.DAMAGED, f"{event!r} was never published")
+            return self._flaw(Flaw.DAMAGED, f"{event!r} was never published")
         state = self._state(topic)
         if state.fresh or life != state.life:
             self._begin(topic, state, life, number)
@@ -171,10 +171,10 @@ class Oracle:
     def _begin(self, topic: Topic, state: _State, life: int, number: int) -> None:
         """A new life begins, or should."""
         if not state.fresh:
-            self._fault(Fault.LOST, f"{_name(topic)}: the epoch changed before {number}, and no gap says so")
+            self._flaw(Flaw.LOST, f"{_name(topic)}: the epoch changed before {number}, and no gap says so")
             state.next = None
         elif life == state.life:
-            self._fault(Fault.WRONG_GAP, f"{_name(topic)}: the epoch did not change before {number}, as a gap says")
+            self._flaw(Flaw.WRONG_GAP, f"{_name(topic)}: the epoch did not change before {number}, as a gap says")
         state.begin(life)
 
     def _late(self, topic: Topic, state: _State, number: int) -> None:
@@ -182,23 +182,23 @@ class Oracle:
             if number in hole:  # so it was not lost
                 state.holes.remove(hole)
                 state.holes += [range(hole.start, number), range(number + 1, hole.stop)]
-                self._faults[Fault.LOST] -= 1
+                self._flaws[Flaw.LOST] -= 1
                 self.received += 1
-                return self._fault(Fault.DISORDERED, f"{_name(topic)}: {number} came after {_before(state)}")
+                return self._flaw(Flaw.DISORDERED, f"{_name(topic)}: {number} came after {_before(state)}")
         for gap in state.covered:
             if number in gap:
                 text = f"{_name(topic)}: the gap {gap.start} to {gap.stop - 1} covers {number}, which came"
-                return self._fault(Fault.WRONG_GAP, text)
-        return self._fault(Fault.REPEATED, f"{_name(topic)}: {number} came again, after {_before(state)}")
+                return self._flaw(Flaw.WRONG_GAP, text)
+        return self._flaw(Flaw.REPEATED, f"{_name(topic)}: {number} came again, after {_before(state)}")
 
     def _lost(self, topic: Topic, state: _State, until: int) -> None:
         """Those before `until` are missing."""
         first = state.next or 1
         state.holes.append(range(first, until))
         beside = "; the gap before it ends too early" if state.after_gap else ""
-        self._fault(Fault.LOST, f"{_name(topic)}: {first} to {until - 1} never came{beside}", until - first)
+        self._flaw(Flaw.LOST, f"{_name(topic)}: {first} to {until - 1} never came{beside}", until - first)
         if state.after_gap:
-            self._faults[Fault.WRONG_GAP] += 1
+            self._flaws[Flaw.WRONG_GAP] += 1
 
     def _gap(self, topic: Topic, gap: Gap) -> None:
         state = self._state(topic)
@@ -208,11 +208,11 @@ class Oracle:
             return None
         self.gaps += 1
         if gap.last < gap.first:
-            return self._fault(Fault.WRONG_GAP, f"{gap}: it ends before it begins")
+            return self._flaw(Flaw.WRONG_GAP, f"{gap}: it ends before it begins")
         if state.next is not None and gap.first > state.next:
             self._lost(topic, state, gap.first)
         elif state.next is not None and gap.first < state.next:
-            self._fault(Fault.WRONG_GAP, f"{gap}: {state.next - 1} was already there")
+            self._flaw(Flaw.WRONG_GAP, f"{gap}: {state.next - 1} was already there")
         begins = gap.first if state.next is None else max(gap.first, state.next)
         self.covered += max(0, gap.last + 1 - begins)
         state.covered.append(range(gap.first, gap.last + 1))
@@ -223,19 +223,19 @@ class Oracle:
     def _end(self, topic: Topic, state: _State, count: int, life: int) -> None:
         if state.fresh:
             if life == state.life:
-                self._fault(Fault.WRONG_GAP, f"{_name(topic)}: the epoch did not change, as the last gap says")
+                self._flaw(Flaw.WRONG_GAP, f"{_name(topic)}: the epoch did not change, as the last gap says")
         elif life != state.life:
-            self._fault(Fault.LOST, f"{_name(topic)}: nothing came of the last epoch, nor a gap", max(count, 1))
+            self._flaw(Flaw.LOST, f"{_name(topic)}: nothing came of the last epoch, nor a gap", max(count, 1))
         elif state.next is not None and state.next <= count:
             self._lost(topic, state, count + 1)
         elif state.next is not None and state.next > count + 1:
-            kind = Fault.WRONG_GAP if state.after_gap else Fault.DAMAGED
-            self._fault(kind, f"{_name(topic)}: {state.next - 1} was never published, {count} was the last")
+            kind = Flaw.WRONG_GAP if state.after_gap else Flaw.DAMAGED
+            self._flaw(kind, f"{_name(topic)}: {state.next - 1} was never published, {count} was the last")
 
-    def _fault(self, fault: Fault, text: str, count: int = 1) -> None:
-        self._faults[fault] += count
+    def _flaw(self, flaw: Flaw, text: str, count: int = 1) -> None:
+        self._flaws[flaw] += count
         if len(self._account) < _TOLD:
-            self._account.append(f"{self._name}: {fault}: {text}")
+            self._account.append(f"{self._name}: {flaw}: {text}")
 
 
 def _name(topic: Topic) -> str:

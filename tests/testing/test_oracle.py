@@ -1,4 +1,4 @@
-"""The oracle itself: it finds nothing wrong with a good run, and the fault of each bad one."""
+"""The oracle itself: it finds nothing wrong with a good run, and the flaw of each bad one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datafye_trio.model import AssetClass, Channel, FeedItem, Gap, Halt, Live, TopicKey
-from datafye_trio.testing import Fault, Oracle, Verdict, numbered
+from datafye_trio.testing import Flaw, Oracle, Verdict, numbered
 
 TRADES, QUOTES = Channel.TRADES, Channel.QUOTES
 TOPIC = TRADES, "AAPL"
@@ -35,8 +35,8 @@ def judge(items: Sequence[FeedItem], published: int, *, life: int = 0, begun: in
     return oracle.verdict({TOPIC: published}, life=life)
 
 
-def faults(verdict: Verdict) -> dict[Fault, int]:
-    return {fault: count for fault, count in verdict.faults.items() if count}
+def flaws(verdict: Verdict) -> dict[Flaw, int]:
+    return {flaw: count for flaw, count in verdict.flaws.items() if count}
 
 
 GOOD: list[tuple[list[FeedItem], int]] = [
@@ -94,59 +94,59 @@ def damage(items: list[FeedItem], at: int) -> None:
     items[at] = attrs.evolve(items[at], exchange_id="XNYS")
 
 
-MUTATIONS: list[tuple[Callable[[list[FeedItem], int], None], Fault]] = [
-    (drop, Fault.LOST),
-    (repeat, Fault.REPEATED),
-    (swap, Fault.DISORDERED),
-    (damage, Fault.DAMAGED),
+MUTATIONS: list[tuple[Callable[[list[FeedItem], int], None], Flaw]] = [
+    (drop, Flaw.LOST),
+    (repeat, Flaw.REPEATED),
+    (swap, Flaw.DISORDERED),
+    (damage, Flaw.DAMAGED),
 ]
 
 
-@pytest.mark.parametrize(("mutate", "fault"), MUTATIONS)
+@pytest.mark.parametrize(("mutate", "flaw"), MUTATIONS)
 @given(at=st.integers(0, 28))
 def test_each_mutation_of_a_good_run_is_found(
-    mutate: Callable[[list[FeedItem], int], None], fault: Fault, at: int
+    mutate: Callable[[list[FeedItem], int], None], flaw: Flaw, at: int
 ) -> None:
     items = run(1, 30)
     mutate(items, at)
-    found = faults(judge(items, 30))
-    damaged = {Fault.LOST: 1} if fault is Fault.DAMAGED else {}  # the sound one is missing
-    assert found == {fault: 1} | damaged
+    found = flaws(judge(items, 30))
+    damaged = {Flaw.LOST: 1} if flaw is Flaw.DAMAGED else {}  # the sound one is missing
+    assert found == {flaw: 1} | damaged
 
 
 def test_a_tail_that_is_missing_is_lost() -> None:
-    assert faults(judge(run(1, 7), 10)) == {Fault.LOST: 3}
-    assert faults(judge([], 10)) == {Fault.LOST: 10}
+    assert flaws(judge(run(1, 7), 10)) == {Flaw.LOST: 3}
+    assert flaws(judge([], 10)) == {Flaw.LOST: 10}
 
 
 def test_one_that_comes_late_is_not_lost() -> None:
     items = [*run(1, 2), *run(4, 6), *run(3, 3), *run(7, 8)]
     verdict = judge(items, 8)
-    assert faults(verdict) == {Fault.DISORDERED: 1}
+    assert flaws(verdict) == {Flaw.DISORDERED: 1}
     assert verdict.received == 8
     assert "3 came after 6" in verdict.account[-1]
-    assert faults(judge([*run(3, 5), *run(7, 9), *run(6, 6)], 9)) == {Fault.LOST: 2, Fault.DISORDERED: 1}
-    assert faults(judge([*run(1, 2), lost(3, 4), lost(5, 6), *run(6, 7)], 7)) == {Fault.WRONG_GAP: 1}
+    assert flaws(judge([*run(3, 5), *run(7, 9), *run(6, 6)], 9)) == {Flaw.LOST: 2, Flaw.DISORDERED: 1}
+    assert flaws(judge([*run(1, 2), lost(3, 4), lost(5, 6), *run(6, 7)], 7)) == {Flaw.WRONG_GAP: 1}
 
 
 WRONG_GAPS = [
-    pytest.param([*run(1, 3), lost(4, 6), *run(8, 10)], {Fault.WRONG_GAP: 1, Fault.LOST: 1}, id="ends early"),
-    pytest.param([*run(1, 3), lost(4, 7), *run(7, 10)], {Fault.WRONG_GAP: 1}, id="ends late"),
-    pytest.param([*run(1, 3), lost(3, 6), *run(7, 10)], {Fault.WRONG_GAP: 1}, id="begins early"),
-    pytest.param([*run(1, 3), lost(5, 6), *run(7, 10)], {Fault.LOST: 1}, id="begins late"),
-    pytest.param([lost(1, 3), lost(3, 6), *run(7, 10)], {Fault.WRONG_GAP: 1}, id="overlaps another"),
-    pytest.param([*run(1, 3), lost(6, 4), *run(4, 10)], {Fault.WRONG_GAP: 1}, id="inside out"),
-    pytest.param([*run(1, 9), lost(10, 11)], {Fault.WRONG_GAP: 1}, id="beyond the end"),
-    pytest.param([*run(1, 3), RESTART, *run(7, 10)], {Fault.WRONG_GAP: 1}, id="no epoch changed"),
-    pytest.param([*run(1, 3), RESTART, lost(4, 6), *run(7, 10)], {Fault.WRONG_GAP: 1}, id="nor before a gap"),
-    pytest.param([*run(1, 3), RESTART], {Fault.WRONG_GAP: 1}, id="no epoch changed at the end"),
+    pytest.param([*run(1, 3), lost(4, 6), *run(8, 10)], {Flaw.WRONG_GAP: 1, Flaw.LOST: 1}, id="ends early"),
+    pytest.param([*run(1, 3), lost(4, 7), *run(7, 10)], {Flaw.WRONG_GAP: 1}, id="ends late"),
+    pytest.param([*run(1, 3), lost(3, 6), *run(7, 10)], {Flaw.WRONG_GAP: 1}, id="begins early"),
+    pytest.param([*run(1, 3), lost(5, 6), *run(7, 10)], {Flaw.LOST: 1}, id="begins late"),
+    pytest.param([lost(1, 3), lost(3, 6), *run(7, 10)], {Flaw.WRONG_GAP: 1}, id="overlaps another"),
+    pytest.param([*run(1, 3), lost(6, 4), *run(4, 10)], {Flaw.WRONG_GAP: 1}, id="inside out"),
+    pytest.param([*run(1, 9), lost(10, 11)], {Flaw.WRONG_GAP: 1}, id="beyond the end"),
+    pytest.param([*run(1, 3), RESTART, *run(7, 10)], {Flaw.WRONG_GAP: 1}, id="no epoch changed"),
+    pytest.param([*run(1, 3), RESTART, lost(4, 6), *run(7, 10)], {Flaw.WRONG_GAP: 1}, id="nor before a gap"),
+    pytest.param([*run(1, 3), RESTART], {Flaw.WRONG_GAP: 1}, id="no epoch changed at the end"),
 ]
 
 
 @pytest.mark.parametrize(("items", "expected"), WRONG_GAPS)
-def test_a_gap_that_is_not_exactly_right_is_found(items: list[FeedItem], expected: dict[Fault, int]) -> None:
+def test_a_gap_that_is_not_exactly_right_is_found(items: list[FeedItem], expected: dict[Flaw, int]) -> None:
     verdict = judge(items, 10)
-    assert faults(verdict) == expected
+    assert flaws(verdict) == expected
     assert not verdict.sound
     assert all(line.startswith("client: ") and "AAPL" in line for line in verdict.account)
 
@@ -163,28 +163,28 @@ def test_a_new_life_may_begin_with_a_gap_or_bring_nothing() -> None:
 
 
 def test_a_new_life_without_a_word_is_found() -> None:
-    assert faults(judge([*run(1, 3), *run(4, 6, life=1)], 6, life=1)) == {Fault.LOST: 1}
-    assert faults(judge(run(1, 3), 6, life=1)) == {Fault.LOST: 6}
+    assert flaws(judge([*run(1, 3), *run(4, 6, life=1)], 6, life=1)) == {Flaw.LOST: 1}
+    assert flaws(judge(run(1, 3), 6, life=1)) == {Flaw.LOST: 6}
 
 
 def test_without_positions_it_begins_with_what_comes() -> None:
     assert judge(run(70, 80, life=3), 80, life=3, begun=None).sound
-    assert faults(judge(run(70, 80, life=3), 81, life=3, begun=None)) == {Fault.LOST: 1}
+    assert flaws(judge(run(70, 80, life=3), 81, life=3, begun=None)) == {Flaw.LOST: 1}
 
 
 def test_what_was_never_published_is_found() -> None:
-    assert faults(judge(run(1, 11), 10)) == {Fault.DAMAGED: 1}
-    assert faults(judge([*run(1, 10), Halt("AAPL", 0, "T1")], 10)) == {Fault.DAMAGED: 1}
-    assert faults(judge([numbered(*TOPIC, 0), *run(1, 10)], 10)) == {Fault.DAMAGED: 1}
+    assert flaws(judge(run(1, 11), 10)) == {Flaw.DAMAGED: 1}
+    assert flaws(judge([*run(1, 10), Halt("AAPL", 0, "T1")], 10)) == {Flaw.DAMAGED: 1}
+    assert flaws(judge([numbered(*TOPIC, 0), *run(1, 10)], 10)) == {Flaw.DAMAGED: 1}
 
 
 def test_verdicts_add_up_and_an_account_is_short() -> None:
     bad = judge(run(1, 1) * 100, 1)
-    assert faults(bad) == {Fault.REPEATED: 99}
+    assert flaws(bad) == {Flaw.REPEATED: 99}
     assert len(bad.account) == 20
     both = Verdict.sum([bad, judge([*run(1, 3), lost(4, 6)], 6), bad])
     assert (both.received, both.gaps, both.covered) == (5, 1, 3)
-    assert faults(both) == {Fault.REPEATED: 198}
+    assert flaws(both) == {Flaw.REPEATED: 198}
     assert len(both.account) == 20
     assert "198 repeated" in str(both)
     assert Verdict.sum([]).sound
