@@ -30,6 +30,16 @@ async def test_a_silent_server_is_left_after_twenty_seconds(autojump_clock: Mock
 
 
 @pytest.mark.trio
+async def test_ten_attempts_fail_and_the_next_one_does_not(autojump_clock: MockClock) -> None:
+    async with open_test_server() as server:
+        server.faults.refuse(10, status=503)
+        async with server.open_feed() as feed:
+            await feed.wait_connected()
+        assert len(server.log.entries("refused")) == 10
+        assert trio.current_time() > 10  # the waits between them double
+
+
+@pytest.mark.trio
 async def test_an_hour_has_sixty_bars(autojump_clock: MockClock) -> None:
     market = SyntheticConfig(symbols=("AAPL",), rate=0.5, seed=7)
     async with open_test_server(sources=lambda: [Synthetic(market)]) as server, server.open_feed() as feed:
