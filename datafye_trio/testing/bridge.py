@@ -137,10 +137,11 @@ class Bridge(Generic[_T]):
         __tracebackhide__ = True
         if threading.current_thread() is self._thread:
             raise DatafyeError("this is the test server's own thread: a wait here would stop the server")
-        future = self.submit(function, *args, **kwargs)
+        future: Future[_R] = Future()
         try:
+            self._start(future, partial(function, *args, **kwargs))
             return self._result(future)
-        finally:
+        finally:  # wherever Ctrl-C has struck, also between those two
             future.cancel()
 
     def submit(self, function: Callable[_P, Awaitable[_R]], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_R]:
@@ -150,18 +151,7 @@ class Bridge(Generic[_T]):
             ServerClosedError: the run has ended.
         """
         future: Future[_R] = Future()
-        scope = trio.CancelScope()
-
-        def given_up(done: Future[_R]) -> None:
-            if done.cancelled():
-                with suppress(ServerClosedError):  # where that has ended, so has the function
-                    self._soon(scope.cancel)
-
-        def begin() -> None:
-            self._nursery.start_soon(_serve, future, scope, partial(function, *args, **kwargs))
-
-        future.add_done_callback(given_up)
-        self._soon(partial(self._begin, future, begin))
+        self._start(future, partial(function, *args, **kwargs))
         return future
 
     # In the thread.
@@ -189,11 +179,11 @@ class Bridge(Generic[_T]):
                 self._stopping.set()
                 self._nursery.cancel_scope.cancel()
 
-    def _begin(self, future: Future[Any], begin: Callable[[], None]) -> None:
-        if self._stopping.is_set():
+    def _begin(self, future: Future[Any], serve: Callable[[], Awaitable[None]]) -> None:
+        if not self._stopping.is_set():
+            self._nursery.start_soon(serve)
+        elif future.set_running_or_notify_cancel():
             future.set_exception(_closed())
-        else:
-            begin()
 
     def _end(self) -> None:
         self._stopping.set()
@@ -219,6 +209,18 @@ class Bridge(Generic[_T]):
             self._token.run_sync_soon(function)
         except trio.RunFinishedError:
             raise _closed() from self._ended.exception(_ANSWER_SECONDS)
+
+    def _start(self, future: Future[_R], function: Callable[[], Awaitable[_R]]) -> None:
+        __tracebackhide__ = True
+        scope = trio.CancelScope()
+
+        def given_up(done: Future[_R]) -> None:
+            if done.cancelled():
+                with suppress(ServerClosedError):  # where that has ended, so has the function
+                    self._soon(scope.cancel)
+
+        future.add_done_callback(given_up)
+        self._soon(partial(self._begin, future, partial(_serve, future, scope, function)))
 
     def _result(self, future: Future[_R]) -> _R:
         """What a future gives. The wait is cut in pieces, and after each the thread has to show that it is alive."""

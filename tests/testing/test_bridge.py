@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 
@@ -186,6 +186,30 @@ def test_ctrl_c_ends_a_wait_and_the_function() -> None:
             bridge.wait(wait)
         assert cancelled.wait(5)
     other.join()
+
+
+def test_ctrl_c_between_the_start_of_a_function_and_the_wait_ends_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled = threading.Event()
+    struck: list[bool] = []
+    soon = Bridge._soon
+
+    async def wait() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    def interrupted(self: Bridge[object], function: Callable[[], object]) -> None:
+        soon(self, function)
+        if not struck:
+            struck.append(True)
+            raise KeyboardInterrupt
+
+    with running() as bridge:
+        monkeypatch.setattr(Bridge, "_soon", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bridge.wait(wait)
+        assert cancelled.wait(5)
 
 
 def test_ctrl_c_while_it_starts_leaves_no_thread() -> None:
