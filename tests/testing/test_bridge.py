@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
 import trio.lowlevel
+from testing.threads import bridged, nothing
 
 from datafye_trio.errors import DatafyeError, ServerClosedError
 from datafye_trio.testing import bridge as module
 from datafye_trio.testing.bridge import Bridge, StuckError
-
-
-@asynccontextmanager
-async def plain() -> AsyncIterator[list[str]]:
-    yield []
 
 
 @asynccontextmanager
@@ -39,18 +34,8 @@ async def failing(after: trio.Event) -> AsyncIterator[trio.Event]:
         nursery.cancel_scope.cancel()
 
 
-@contextmanager
-def running(name: str = "a bridge") -> Iterator[Bridge[list[str]]]:
-    bridge = Bridge(plain, name)
-    bridge.start()
-    try:
-        yield bridge
-    finally:
-        bridge.stop()
-
-
 def test_runs_in_a_thread_of_its_own_with_its_name() -> None:
-    with running("mine") as bridge:
+    with bridged("mine") as bridge:
         thread = bridge.call(threading.current_thread)
         assert (thread.name, thread.daemon) == ("mine", True)
         assert thread is not threading.current_thread()
@@ -58,7 +43,7 @@ def test_runs_in_a_thread_of_its_own_with_its_name() -> None:
 
 
 def test_calls_return_and_raise_and_are_in_effect_in_order() -> None:
-    with running() as bridge:
+    with bridged() as bridge:
         assert bridge.call(divmod, 7, 2) == (3, 1)
         with pytest.raises(ZeroDivisionError):
             bridge.call(divmod, 1, 0)
@@ -76,21 +61,21 @@ def test_waits_return_and_raise() -> None:
         await trio.lowlevel.checkpoint()
         raise TimeoutError("the function's own")
 
-    with running() as bridge:
+    with bridged() as bridge:
         assert bridge.wait(double, 21) == 42
         with pytest.raises(TimeoutError, match="the function's own"):
             bridge.wait(fail)
 
 
 def test_calls_from_its_own_thread_work_and_waits_are_refused() -> None:
-    with running() as bridge:
+    with bridged() as bridge:
         assert bridge.call(lambda: bridge.call(len, "abc")) == 3
         with pytest.raises(DatafyeError, match="own thread"):
             bridge.call(lambda: bridge.wait(trio.sleep, 0))
 
 
 def test_two_at_once_know_nothing_of_each_other() -> None:
-    with running() as one, running() as two:
+    with bridged() as one, bridged() as two:
         one.clock.jump(1000)
         assert one.call(trio.current_time) >= 1000 > two.call(trio.current_time)
         one.stop()
@@ -110,7 +95,7 @@ def test_what_entering_raises_is_raised_by_the_start() -> None:
 
 
 def test_after_the_end_calls_say_so() -> None:
-    with running() as bridge:
+    with bridged() as bridge:
         pass
     bridge.stop()  # once more does nothing
     for ask in (lambda: bridge.call(len, ""), lambda: bridge.wait(trio.sleep, 0), lambda: bridge.submit(trio.sleep, 0)):
@@ -120,11 +105,11 @@ def test_after_the_end_calls_say_so() -> None:
 
 def test_before_the_start_calls_say_so() -> None:
     with pytest.raises(DatafyeError, match="has not been started"):
-        Bridge(plain, "early").call(len, "")
+        Bridge(nothing, "early").call(len, "")
 
 
 def test_the_end_ends_waits_which_are_told() -> None:
-    with running() as bridge:
+    with bridged() as bridge:
         future = bridge.submit(trio.sleep_forever)
     with pytest.raises(ServerClosedError):
         future.result(0)
@@ -159,95 +144,9 @@ def test_asyncio_awaits_and_cancels() -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.wrap_future(bridge.submit(wait)), 0.02)
 
-    with running() as bridge:
+    with bridged() as bridge:
         asyncio.run(main(bridge))
         assert cancelled.wait(5)
-
-
-def test_ctrl_c_ends_a_wait_and_the_function() -> None:
-    cancelled = threading.Event()
-    waiting = threading.Event()
-
-    async def wait() -> None:
-        waiting.set()
-        try:
-            await trio.sleep_forever()
-        finally:
-            cancelled.set()
-
-    def interrupt() -> None:
-        waiting.wait(5)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-    other = threading.Thread(target=interrupt)
-    with running() as bridge:
-        other.start()
-        with pytest.raises(KeyboardInterrupt):
-            bridge.wait(wait)
-        assert cancelled.wait(5)
-    other.join()
-
-
-def test_ctrl_c_between_the_start_of_a_function_and_the_wait_ends_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    cancelled = threading.Event()
-    struck: list[bool] = []
-    soon = Bridge._soon
-
-    async def wait() -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            cancelled.set()
-
-    def interrupted(self: Bridge[object], function: Callable[[], object]) -> None:
-        soon(self, function)
-        if not struck:
-            struck.append(True)
-            raise KeyboardInterrupt
-
-    with running() as bridge:
-        monkeypatch.setattr(Bridge, "_soon", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            bridge.wait(wait)
-        assert cancelled.wait(5)
-
-
-def test_ctrl_c_while_it_starts_leaves_no_thread() -> None:
-    @asynccontextmanager
-    async def slow() -> AsyncIterator[None]:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        await trio.sleep(0.01)
-        yield
-
-    before = threading.active_count()
-    with pytest.raises(KeyboardInterrupt):
-        Bridge(slow, "slow").start()
-    assert threading.active_count() == before
-
-
-def test_ctrl_c_before_its_run_has_begun_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupted = threading.Event()
-    run, start, join = trio.run, threading.Thread.start, threading.Thread.join
-
-    def late_run(*args: object, **options: object) -> None:
-        assert interrupted.wait(5)
-        run(*args, **options)  # type: ignore[arg-type]
-
-    def interrupted_start(self: threading.Thread) -> None:
-        start(self)
-        raise KeyboardInterrupt
-
-    def late_join(self: threading.Thread, timeout: float | None = None) -> None:
-        interrupted.set()
-        join(self, timeout)
-
-    monkeypatch.setattr(module.trio, "run", late_run)
-    monkeypatch.setattr(threading.Thread, "start", interrupted_start)
-    monkeypatch.setattr(threading.Thread, "join", late_join)
-    before = threading.active_count()
-    with pytest.raises(KeyboardInterrupt):
-        Bridge(plain, "early").start()
-    assert threading.active_count() == before
 
 
 def test_where_no_thread_can_be_started_that_is_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +155,7 @@ def test_where_no_thread_can_be_started_that_is_the_error(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(threading.Thread, "start", no_start)
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        Bridge(plain, "none").start()
+        Bridge(nothing, "none").start()
 
 
 def test_what_comes_while_it_ends_is_too_late() -> None:
@@ -279,7 +178,7 @@ def test_one_that_is_stuck_is_shown_where_it_stands(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "_ANSWER_SECONDS", 0.05)
     monkeypatch.setattr(module, "_STOP_SECONDS", 0.05)
     release = threading.Event()
-    bridge = Bridge(plain, "stuck")
+    bridge = Bridge(nothing, "stuck")
     bridge.start()
     with pytest.raises(StuckError, match=r"'stuck' stands here:\n(.*\n)*.*release\.wait\(\)"):
         bridge.call(lambda: release.wait())
@@ -292,7 +191,7 @@ def test_one_that_is_stuck_is_shown_where_it_stands(monkeypatch: pytest.MonkeyPa
 
 def test_a_long_wait_is_none_that_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_ANSWER_SECONDS", 0.01)
-    with running() as bridge:
+    with bridged() as bridge:
         began = time.monotonic()
         bridge.wait(trio.sleep, 0.05)
         assert time.monotonic() - began >= 0.05
@@ -300,7 +199,7 @@ def test_a_long_wait_is_none_that_is_stuck(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_fork_is_refused_and_does_no_harm() -> None:
-    with running() as bridge:
+    with bridged() as bridge:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # that threads and forks do not mix is the point
             child = os.fork()

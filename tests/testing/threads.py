@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
+
+from datafye_trio.testing.bridge import Bridge
+
+
+@asynccontextmanager
+async def nothing() -> AsyncIterator[list[str]]:
+    """In place of a server, for a bridge alone."""
+    yield []
+
+
+@contextmanager
+def bridged(name: str = "a bridge") -> Iterator[Bridge[list[str]]]:
+    """A bridge with nothing behind it."""
+    bridge = Bridge(nothing, name)
+    bridge.start()
+    try:
+        yield bridge
+    finally:
+        bridge.stop()
 
 
 def send(client: ClientConnection, **fields: Any) -> None:
