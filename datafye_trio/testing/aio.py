@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
+from datafye_trio.errors import DatafyeError
 from datafye_trio.model import Event
 from datafye_trio.testing.advancing import GRACE, Advancer
 from datafye_trio.testing.bridge import Bridge
@@ -28,7 +29,14 @@ _P = ParamSpec("_P")
 async def _await(
     bridge: Bridge[Any], function: Callable[_P, Awaitable[_T]], /, *args: _P.args, **kwargs: _P.kwargs
 ) -> _T:
-    return await asyncio.wrap_future(bridge.submit(function, *args, **kwargs))
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise DatafyeError(
+            "`.aio` is for asyncio, which does not run here: under Trio take a server of Trio's own (open_test_server, "
+            "or the fixture `datafye_server`), or call the plain one by `await trio.to_thread.run_sync(...)`"
+        ) from None
+    return await asyncio.wrap_future(bridge.submit(function, *args, **kwargs), loop=loop)
 
 
 class Aio:

@@ -96,6 +96,11 @@ class open_test_server(AbstractAsyncContextManager[TestServer]):  # noqa: N801 -
         self._server: TestServer | None = None
 
     async def __aenter__(self) -> TestServer:
+        if not trio.lowlevel.in_trio_run():
+            raise ConfigurationError(
+                "open_test_server() is for Trio, which does not run here: take the fixture datafye, or "
+                "`with run_test_server() as server:`, which serve programs of any kind"
+            )
         began = trio.current_time()
         self._log = log = Log()
         self._lives = lives = Lives(
@@ -175,6 +180,9 @@ def _config(config: ServerConfig | None, interval: float | None) -> ServerConfig
         raise ConfigurationError("a test server speaks no TLS: it could not show what passes (cert, key)")
     if interval is None:
         return config
+    # Three times the text "5" is "555", which is a number of seconds, too: markers are checked by nobody else.
+    if not isinstance(interval, int | float) or not 0 < interval < math.inf:
+        raise ConfigurationError(f"heartbeat_interval={interval!r}: a number of seconds above 0")
     heartbeat = attrs.evolve(config.heartbeat, interval=interval, timeout=_PATIENCE * interval)
     return attrs.evolve(config, heartbeat=heartbeat)
 

@@ -125,6 +125,7 @@ def datafye(request: pytest.FixtureRequest) -> Iterator[ThreadedTestServer]:
             trial.tails.append(server.log.tail)
             yield server
             if trial.strict and not trial.failed:
+                server.faults.clear()  # of a client that is mute nobody would hear that it has gone
                 try:
                     server.wait_closed(timeout=LEAVE_SECONDS)
                 except AssertionError:
@@ -149,8 +150,9 @@ class _WithoutTrio:
     def datafye_server(self) -> None:
         """A market data server for Trio tests; needs pytest-trio, which is not loaded (pip install pytest-trio)."""
         pytest.fail(
-            "The fixture datafye_server is for Trio tests, and pytest-trio is not loaded: pip install pytest-trio. For "
-            "all other tests there is the fixture datafye.",
+            "The fixture datafye_server is for Trio tests, and pytest-trio is not loaded: pip install pytest-trio. "
+            "Under another plugin a Trio test has `async with open_test_server() as server:`, and for all other tests "
+            "there is the fixture datafye.",
             pytrace=False,
         )
 
@@ -164,22 +166,20 @@ def pytest_configure(config: pytest.Config) -> None:
     manager.register(import_module(name) if trio else _WithoutTrio(), name)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse markers that mean nothing, before anything runs.
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a marker that means nothing, also where the test asks for no server.
 
-    Raises:
-        UsageError: such a marker.
+    Not at collection: what is wrong with one test would be the end of all, of `pytest --fixtures`, and, under
+    pytest-xdist, of the workers, whose controller then shows a traceback of its own.
     """
-    for item in items:
-        for marker in item.iter_markers("datafye"):
-            wrong = sorted(marker.kwargs.keys() - {*_OPTIONS})
-            if marker.args or wrong:
-                what = f"{wrong[0]}=" if wrong else "what is not named"
-                raise pytest.UsageError(
-                    f"{item.nodeid}: @pytest.mark.datafye does not take {what}: it takes {', '.join(_OPTIONS)}, by name"
-                )
-            if (leaks := marker.kwargs.get("leaks", "fail")) not in _LEAKS:
-                raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.datafye: leaks={leaks!r}: say 'fail' or 'ignore'")
+    for marker in item.iter_markers("datafye"):
+        wrong = sorted(marker.kwargs.keys() - {*_OPTIONS})
+        if marker.args or wrong:
+            what = f"{wrong[0]}=" if wrong else "what is not named"
+            taken = ", ".join(_OPTIONS)
+            pytest.fail(f"@pytest.mark.datafye does not take {what}: it takes {taken}, by name", pytrace=False)
+        if (leaks := marker.kwargs.get("leaks", "fail")) not in _LEAKS:
+            pytest.fail(f"@pytest.mark.datafye: leaks={leaks!r}: say 'fail' or 'ignore'", pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -201,6 +201,6 @@ def pytest_runtest_makereport(
     trial = item.stash.get(_TRIAL, None)
     if trial is not None and call.excinfo is not None:
         trial.failed = True
-        if report.failed and trial.tails:
-            report.sections.append(("datafye log", trial.log()))
+        if report.failed and trial.tails and (log := trial.log()) not in report.longreprtext:
+            report.sections.append(("datafye log", log))
     return report

@@ -32,6 +32,7 @@ async def datafye_server(request: pytest.FixtureRequest) -> AsyncIterator[TestSe
             trial.tails.append(server.log.tail)
             yield server  # noqa: ASYNC119 -- pytest-trio always finishes its fixtures
             if trial.strict:
+                server.faults.clear()  # of a client that is mute nobody would hear that it has gone
                 try:
                     await server.wait_closed(timeout=LEAVE_SECONDS)
                 except ExpectationError:

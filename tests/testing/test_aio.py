@@ -7,9 +7,10 @@ import json
 from collections.abc import Awaitable, Callable
 
 import pytest
+import trio
 from websockets.asyncio.client import connect
 
-from datafye_trio.errors import EventError
+from datafye_trio.errors import DatafyeError, EventError
 from datafye_trio.testing import ExpectationError, ThreadedTestServer, run_test_server, trade
 
 Body = Callable[[ThreadedTestServer], Awaitable[None]]
@@ -90,6 +91,15 @@ def test_errors_are_raised_where_they_are_awaited() -> None:
             await server.log.aio.wait_for(len, timeout=0.01)
 
     run(body)
+
+
+def test_outside_of_asyncio_it_says_what_to_take() -> None:
+    async def main(server: ThreadedTestServer) -> None:
+        with pytest.raises(DatafyeError, match="`.aio` is for asyncio, which does not run here: under Trio take"):
+            await server.aio.wait_connected()
+
+    with run_test_server() as server:
+        trio.run(main, server)
 
 
 def test_moving_the_clock_can_be_given_up() -> None:

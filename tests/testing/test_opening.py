@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 from collections.abc import Sequence
@@ -77,7 +78,9 @@ async def test_the_made_up_market_comes_from_the_seed(autojump_clock: MockClock)
         ({"datasets": "SIP"}, "name one or more"),
         ({"datasets": ["SIP", "SIP"]}, "named twice"),
         ({"dialect": "klingon"}, "dialect='klingon': there is datafye"),
-        ({"heartbeat_interval": 0}, "heartbeat.interval must be above 0"),
+        ({"heartbeat_interval": 0}, "heartbeat_interval=0: a number of seconds above 0"),
+        ({"heartbeat_interval": math.inf}, "heartbeat_interval=inf: a number"),
+        ({"heartbeat_interval": "5"}, "heartbeat_interval='5': a number"),
         ({"config": ServerConfig(cert="c.pem", key="k.pem")}, "speaks no TLS"),
     ],
 )
@@ -85,6 +88,15 @@ async def test_what_cannot_be(autojump_clock: MockClock, options: dict[str, obje
     with pytest.raises(ConfigurationError, match=words):
         async with open_test_server(**options):  # type: ignore[arg-type]
             pass
+
+
+def test_where_trio_does_not_run_it_says_what_to_take() -> None:
+    async def main() -> None:
+        async with open_test_server():
+            pytest.fail("it has opened")
+
+    with pytest.raises(ConfigurationError, match="is for Trio, which does not run here: take the fixture datafye, or"):
+        asyncio.run(main())
 
 
 async def test_heartbeats_as_they_are_wanted(autojump_clock: MockClock) -> None:

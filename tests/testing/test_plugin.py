@@ -99,12 +99,16 @@ def test_other(datafye):
      ("1", "does not take what is not named"),
      ("leaks='maybe'", "leaks='maybe': say 'fail' or 'ignore'")],
 )  # fmt: skip
-def test_a_marker_that_means_nothing_is_a_usage_error(pytester: pytest.Pytester, marker: str, words: str) -> None:
-    pytester.makepyfile(f"import pytest\n@pytest.mark.datafye({marker})\ndef test_it(datafye): pass")
-    done = pytester.runpytest_inprocess()
-    assert done.ret == pytest.ExitCode.USAGE_ERROR
-    assert "::test_it: @pytest.mark.datafye" in done.stderr.str()
-    assert words in done.stderr.str()
+def test_a_marker_that_means_nothing_is_an_error_of_its_test_alone(run: Runner, marker: str, words: str) -> None:
+    marked = f"@pytest.mark.datafye({marker})\n"
+    said = run(
+        f"{marked}def test_it(datafye): pass\n{marked}def test_without(): pass\ndef test_other(datafye): pass",
+        passed=1,
+        errors=2,
+    )
+    assert "ERROR at setup of test_it" in said
+    assert said.count(f"@pytest.mark.datafye{' ' if 'take' in words else ': '}{words}") == 2
+    assert "plugin.py" not in said
 
 
 def test_a_setting_that_cannot_be_is_told_in_one_line(run: Runner) -> None:
@@ -146,6 +150,7 @@ def test_what_was_expected_and_did_not_come_is_an_error(run: Runner) -> None:
     said = run("def test_it(datafye): datafye.expect_subscribe('quotes', 'MSFT')", passed=1, errors=1)
     assert "expected a subscription to quotes of MSFT, which did not come" in said
     assert "Traceback" not in said
+    assert "datafye log" not in said  # the text ends with it
 
 
 def test_a_failure_of_the_server_is_an_error(run: Runner) -> None:
@@ -190,6 +195,18 @@ def test_ignored(datafye):
     )
     assert "ERROR at teardown of test_left" in said
     assert "A client is still connected at the end of the test: #1, /datafye-ws/v1, from 127.0.0.1. Close it" in said
+
+
+def test_a_client_that_went_from_a_mute_server_is_not_left(run: Runner) -> None:
+    run(
+        """
+def test_it(datafye):
+    with connect(datafye.url, close_timeout=0.01):  # nobody answers it
+        datafye.wait_connected()
+        datafye.faults.mute()
+""",
+        passed=1,
+    )
 
 
 def test_a_thread_that_is_left_is_an_error(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,12 @@ async def test_ignored(datafye_server, autojump_clock):
     await streams[1].send_all(HELLO)
     await datafye_server.wait_connected()
 
+async def test_gone_from_a_mute_server(datafye_server, autojump_clock):
+    async with datafye_server.open_feed() as feed:
+        await feed.wait_connected()
+        datafye_server.faults.mute()
+        await trio.sleep(25)  # it has left one connection, and another is on its way
+
 async def test_both_kinds(datafye, datafye_server, autojump_clock):
     datafye_server.publish_nowait(trade())
     datafye.publish(trade())
@@ -86,7 +92,7 @@ async def test_failing(datafye_server, autojump_clock):
         await datafye_server.wait_connected()
         assert 1 == 2
 """,
-        passed=3,
+        passed=4,
         failed=3,
     )
     assert "expected a subscription to quotes of MSFT, which did not come" in said
