@@ -81,7 +81,9 @@ class BaseFeed(Generic[T]):
     def now(self) -> int:
         """Market time in nanoseconds since 1970 UTC: that of the newest event that came, and on from there.
 
-        Before the first event it is the server's clock, as far as that is known.
+        Before the first event it is the server's clock, as far as that is known. Of what a connection brings at once,
+        the last event counts: one that was out of order before it may be ahead by as much. The newest quote that comes
+        first says nothing of the time now, since it may be old.
         """
         return self._market.now()
 

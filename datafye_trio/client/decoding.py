@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import msgspec
 
 from datafye_trio.client.topic import Topic
-from datafye_trio.model import Bar, Channel, Ema, Event, Quote, Sma, TopicKey, Trade
+from datafye_trio.model import AssetClass, Bar, Channel, Ema, Event, Quote, Sma, TopicKey, Trade
 from datafye_trio.protocol import TimestampUnit
 from datafye_trio.protocol.data_decoder import RECORDS, UNDECODABLE, DataDecoder, decode_record
 from datafye_trio.protocol.messages import EVENT_TYPES, Data
@@ -35,7 +35,7 @@ _TICKS: Final = frozenset({RECORDS[Quote], RECORDS[Trade]})
 _TICK_TYPES: Final = frozenset({_TYPES[Quote], _TYPES[Trade]})
 
 
-def _nothing(_: object) -> None:
+def _nothing(_: object, __: object) -> None:
     pass
 
 
@@ -43,8 +43,8 @@ class Intake(Protocol):
     """Takes what comes from one connection after another."""
 
     routes: dict[Route, Topic]
-    saw: Callable[[Event], None]
-    """Is told of new events, though not of each."""
+    saw: Callable[[Event, AssetClass], None]
+    """Is told of new events, though not of each, and of their asset class."""
 
     def begin(self, unit: TimestampUnit) -> None:
         """A connection has begun; its times are in `unit`."""
@@ -68,7 +68,7 @@ class Intake(Protocol):
 class TypedIntake:
     """Events, as attrs classes. `saw` is told the last one of each read that took the fast way."""
 
-    def __init__(self, saw: Callable[[Event], None] = _nothing) -> None:
+    def __init__(self, saw: Callable[[Event, AssetClass], None] = _nothing) -> None:
         self.saw = saw
         self.routes: dict[Route, Topic] = {}
         self._decoder = DataDecoder()
@@ -94,7 +94,7 @@ class TypedIntake:
     ) -> None:
         """See `Intake`."""
         decode, makers, find = decode_record, self._makers, self.routes.get
-        event = None
+        event = last = None
         for payload in payloads:
             try:
                 found = decode(payload)
@@ -111,14 +111,15 @@ class TypedIntake:
                         topic.latest = event
                     else:
                         topic.overflow()
+                    last = topic
                     continue
             data = self._decoder.data(found)
             if data is None:
                 on_other(payload)
             else:
                 on_data(data, data.event)
-        if event is not None:
-            self.saw(event)
+        if event is not None and last is not None:
+            self.saw(event, last.key.asset_class)
 
 
 def _route_of(found: Any) -> Route:
@@ -131,7 +132,7 @@ class RawIntake:
     """Plain dicts, as the server wrote them: its field names, its unit of time."""
 
     def __init__(self) -> None:
-        self.saw: Callable[[Event], None] = _nothing
+        self.saw: Callable[[Event, AssetClass], None] = _nothing
         self.routes: dict[Route, Topic] = {}
         self._decoder = DataDecoder()
         self._decode = msgspec.json.Decoder().decode

@@ -193,8 +193,8 @@ class PlainTalk:
             (symbol,) = self._asked
         event = self._decoder.halt(fields, symbol) if halt else self._decoder.event(fields, symbol)
         self._accept()
-        self.line.intake.saw(event)
         if (topic := self._asked.get(symbol)) is not None:
+            self.line.intake.saw(event, topic.key.asset_class)
             topic.came(fields if self._raw else event)
 
     def _accept(self) -> None:

@@ -115,6 +115,7 @@ class Talk(Presence):
                 topic.snapshot(data.seq, item)
             else:
                 topic.message(data.seq, item)
+                self._intake.saw(data.event, topic.key.asset_class)
             if topic.resync:
                 self.book.touch(topic)
 

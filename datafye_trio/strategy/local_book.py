@@ -149,10 +149,6 @@ class LocalBook:
         assert topic is None or isinstance(topic, LocalTopic)  # noqa: S101 -- as the line makes them
         return topic
 
-    def has(self, key: BoardKey) -> bool:
-        """Whether there is such a board."""
-        return key in self._boards
-
     def is_wanted(self, key: BoardKey, symbol: str) -> bool:
         """Whether somebody listens to a topic."""
         board = self._boards[key]

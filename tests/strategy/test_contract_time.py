@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import trio
-from strategy.kit import SECOND, at, halt, quote, resume, trade
+from strategy.kit import SECOND, START, at, halt, quote, resume, trade
 from strategy.ways import (
     BARS,
     DAY,
@@ -21,8 +21,9 @@ from strategy.ways import (
     ways,
 )
 
+from datafye_trio.aggregates import Aggregation, every_trade
 from datafye_trio.errors import FeedClosedError, SubscriptionError
-from datafye_trio.model import Bar, Halt, Quote, Trade
+from datafye_trio.model import AssetClass, Bar, Frequency, Halt, Quote, Trade
 from datafye_trio.strategy import Feed
 
 
@@ -187,3 +188,27 @@ def test_a_history_is_used_within(way: str) -> None:
                 await anext(stored)
 
     play(way, strategy, DAY)
+
+
+@ways
+def test_a_halt_alone_moves_market_time(way: str) -> None:
+    async def strategy(feed: Feed) -> list[bool]:
+        async with feed.quotes("*") as sub:
+            return [(await anext(sub)).timestamp <= feed.now() for _ in range(2)]
+
+    assert play(way, strategy, [halt(5), resume(5.5)]) == [True, True]
+
+
+@ways
+def test_days_of_crypto_end_in_utc(way: str) -> None:
+    midnight = START - START % (86_400 * SECOND) + 86_400 * SECOND
+
+    async def strategy(feed: Feed) -> tuple[int, int]:
+        async with feed.bars("BTCUSD", frequency="Day") as sub:
+            return (await anext(sub)).start, feed.now()
+
+    events = [trade(1, "BTCUSD"), trade((midnight - START) / 1e9 + 1, "BTCUSD")]
+    folded = Aggregation(every_trade, (Frequency.DAY,), sma=None, ema=None)
+    start, now = play(way, strategy, Market(events, folded, name="Crypto", asset_class=AssetClass.CRYPTO))
+    assert start == midnight - 86_400 * SECOND
+    assert midnight <= now <= midnight + SECOND
