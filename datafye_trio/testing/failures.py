@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import traceback
 from typing import Final
 
 import attrs
@@ -57,7 +58,9 @@ class Failures(logging.Handler):
 
 
 def _line(error: BaseException) -> str:
-    """An exception in a line, groups by what is in them."""
+    """An exception in a line, with where it was raised: often in a test's own events. Groups by what is in them."""
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(map(_line, error.exceptions))
-    return f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"

@@ -76,6 +76,11 @@ class ConnectionTap:
         """What the client asked for."""
         return self.scribe.request
 
+    @property
+    def _greeted(self) -> bool:
+        """Whether anything may be put in: a dialect's answer does not come before the greeting."""
+        return self._dialect is None or bool(self.name)
+
     # What the proxy calls.
 
     @property
@@ -159,7 +164,7 @@ class ConnectionTap:
             return [data]
         self.opened = True
         self.scribe.note("open", "in")
-        passed = [data[: len(data) - len(rest)], *self._take_waiting()]
+        passed = [data[: len(data) - len(rest)], *(self._take_waiting() if self._greeted else [])]
         return [*passed, *self._frames_from_server(rest)] if rest else passed
 
     # Frames.
@@ -221,7 +226,7 @@ class ConnectionTap:
 
     def _place(self, found: Frame) -> bool:
         """Send a frame between two of the server's, now or soon; whether there is room for it."""
-        if self.opened and self._server.between and not self._busy and not self._waiting:
+        if self.opened and self._greeted and self._server.between and not self._busy and not self._waiting:
             return self.link.to_client.inject(found.raw)
         if len(self._waiting) < _WAITING:
             self._waiting.append(found)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextvars
 import logging
+from collections.abc import Iterator
+
+import pytest
 
 from datafye_trio.logs import get_logger
 from datafye_trio.testing.failures import Failure, Failures
@@ -38,3 +41,14 @@ def test_exceptions_are_told_by_what_is_in_their_groups() -> None:
     assert failure == Failure("connection failed", errors)
     assert str(failure) == "connection failed: KeyError: 'a'; ValueError: b"
     assert str(Failure("alone", None)) == "alone"
+
+
+def test_where_it_was_raised_is_told() -> None:
+    def events() -> Iterator[object]:
+        yield from ()
+        raise ValueError("a test's own")
+
+    with pytest.raises(ValueError) as raised:
+        list(events())
+    line = events.__code__.co_firstlineno + 2
+    assert str(Failure("play() failed", raised.value)) == f"play() failed: ValueError: a test's own ({__file__}:{line})"

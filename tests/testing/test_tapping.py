@@ -14,7 +14,7 @@ from support import RawClient, masked, trade, upgrade_head
 from testing.kit import front, rest
 
 from datafye_trio.testing import Conditions, Entry, Log
-from datafye_trio.testing.dialect import Dialect
+from datafye_trio.testing.dialect import Answer, Dialect
 from datafye_trio.testing.framing import Frame, FrameSplitter
 from datafye_trio.testing.lanes import Lane
 from datafye_trio.testing.links import Link
@@ -248,6 +248,29 @@ async def test_a_dialect_may_change_what_passes_and_keep_it_back(
     yes = frame(Opcode.TEXT, b"yes")
     assert bench.passed(frame(Opcode.TEXT, b"no") + yes + frame(Opcode.TEXT, b"perhaps")) == yes
     assert [entry.payload for entry in bench.log.entries("text", direction="out")] == [b"yes"]
+
+
+class Refusing(Dialect):
+    """Answers each request by itself."""
+
+    def from_client(self, payload: bytes) -> Answer:
+        return Answer(b"no")
+
+
+@pytest.mark.parametrize("opened", [False, True])
+async def test_a_dialects_answer_does_not_come_before_the_greeting(
+    autojump_clock: trio.testing.MockClock, opened: bool
+) -> None:
+    """A client that asks as soon as it may is as fast as the server's first frame."""
+    bench = Bench(opened=opened, dialect=Refusing("/datafye-ws/v1/stocks/live/quotes"))
+    assert b"".join(bench.tap.from_client(masked(1, b"first"))) == b""
+    if not opened:
+        assert bench.passed(ANSWER) == ANSWER
+    greeting = frame(Opcode.TEXT, b'{"type":"connected","connectionId":"c1"}')
+    passed = FrameSplitter(1_000).feed(bench.passed(greeting))
+    assert [one.payload for one in passed] == [b'{"type":"connected"}', b"no"]
+    bench.tap.from_client(masked(1, b"second"))
+    assert await bench.injected() == frame(Opcode.TEXT, b"no")
 
 
 @pytest.mark.unmeasured
