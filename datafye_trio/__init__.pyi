@@ -122,8 +122,8 @@ __all__ = [
     "Aggregation", "SmaPeriods", "EmaPeriods", "default_aggregation", "TradeRule", "Updates", "every_trade",
     "consolidated", "only_conditions", "fold_bars", "fold_trades", "Derivation", "event_time",
     "CloseCode", "ErrorCode", "Message", "Data", "decode_message",
-    "DatafyeError", "ConfigurationError", "EventError", "FillError", "RecordingError", "RequestError", "ServerClosedError",
-    "SourceError", "FeedError", "ConnectError", "ConnectFailure", "DisconnectedError", "SubscriptionError",
+    "DatafyeError", "ConfigurationError", "EventError", "FillError", "RecordingError", "RequestError",
+    "ServerClosedError", "SourceError", "FeedError", "ConnectError", "ConnectFailure", "DisconnectedError", "SubscriptionError",
     "BufferOverflowError", "FeedClosedError",
     "__version__",
 ]  # fmt: skip

@@ -11,8 +11,8 @@ import datafye_trio
 
 ROOT = Path(datafye_trio.__file__).parent
 LAYERS = [
-    "errors", "version", "logs", "nurseries", "model", "protocol", "aggregates", "recordings", "sources", "broker", "wire",
-    "connection", "server", "client", "relay", "strategy", "testing", "cli",
+    "errors", "version", "logs", "nurseries", "model", "protocol", "aggregates", "recordings", "sources", "broker",
+    "wire", "connection", "server", "client", "relay", "strategy", "testing", "cli",
 ]  # fmt: skip
 TOP = {"__init__", "__main__"}
 """The public names and the entry point stand above all layers."""

@@ -10,7 +10,7 @@ import trio
 from support import RawClient, virtual_wall_clock
 
 from datafye_trio import Program, Server, ServerConfig, Source, open_server
-from datafye_trio.client import WireFeed, FeedConfig, Reconnect, open_feed
+from datafye_trio.client import FeedConfig, Reconnect, WireFeed, open_feed
 from datafye_trio.model import FeedItem
 from datafye_trio.relay import RelayConfig, open_relay
 
