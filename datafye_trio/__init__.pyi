@@ -123,7 +123,7 @@ __all__ = [
     "consolidated", "only_conditions", "fold_bars", "fold_trades", "Derivation", "event_time",
     "CloseCode", "ErrorCode", "Message", "Data", "decode_message",
     "DatafyeError", "ConfigurationError", "EventError", "FillError", "RecordingError", "RequestError",
-    "ServerClosedError", "SourceError", "FeedError", "ConnectError", "ConnectFailure", "DisconnectedError", "SubscriptionError",
-    "BufferOverflowError", "FeedClosedError",
+    "ServerClosedError", "SourceError", "FeedError", "ConnectError", "ConnectFailure", "DisconnectedError",
+    "SubscriptionError", "BufferOverflowError", "FeedClosedError",
     "__version__",
 ]  # fmt: skip
