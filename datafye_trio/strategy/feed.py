@@ -17,7 +17,14 @@ class Feed(Protocol):
 
     `open_feed` gives one of a server, `open_local_feed` one of a source in the same process, and `run_on_recording` one
     of a recording, in the market's own time. All three behave alike: the same events in the same order, the same
-    errors. Iterating ends where the data does: a recording ends, a server does not.
+    errors. What must differ:
+
+    - Iterating ends where the data does: a recording ends, and sources in process may; a server does not.
+    - The symbols of a recording are not known beforehand: none is refused, and one that is not there stays silent.
+    - What a program that does not read has missed: a server keeps the last minute for it, others tell it by a gap.
+    - Stored data up to now is the same. Of what is to come a server tells what it has, a synthetic market, say; others
+      tell nothing.
+    - Bars that nothing but the wall clock ends (`grace`) are for live feeds: on a recording, the next trade ends them.
     """
 
     def subscribe(
@@ -65,7 +72,7 @@ class Feed(Protocol):
         end: Moment | None = None,
         **options: Unpack[HistoryOptions],
     ) -> AbstractAsyncContextManager[AsyncIterator[FeedItem]]:
-        """Stored events of a range of time, in order, and then the end. Nothing of what is still to come."""
+        """Stored events of a range of time, in order, and then the end; by default up to now."""
 
     def now(self) -> int:
         """Market time in nanoseconds since 1970 UTC. No event is seen before its time."""

@@ -12,6 +12,7 @@ from strategy.ways import BARS, JUMPY, moment
 
 from datafye_trio.model import Trade
 from datafye_trio.strategy import Feed, RecordingOptions, run_on_recording
+from datafye_trio.strategy.merging import merge
 from datafye_trio.strategy.timing import every
 
 MINUTE = 60 * SECOND
@@ -127,3 +128,17 @@ def test_a_day_of_noise() -> None:
             log += [(feed.now(), item) async for item in sub]
 
     all_alike(shuffled(strategy, events))
+
+
+def test_a_merge_of_subscriptions() -> None:
+    async def strategy(feed: Feed, log: list[Any]) -> None:
+        async with (
+            feed.trades("*") as trades, feed.quotes("A") as quotes, feed.bars("*", frequency="Second") as bars,
+            merge(feed, bars, quotes, trades) as merged,
+        ):  # fmt: skip
+            async for item in merged:
+                log.append((feed.now(), item))
+                if len(log) % 7 == 0:
+                    await trio.sleep(0.4)
+
+    all_alike(shuffled(strategy, SAME_MOMENT))
