@@ -47,6 +47,8 @@ class LocalHub:
         self.failure_met = False
         self._make_room = make_room or self._be_patient
         self._changed = trio.lowlevel.ParkingLot()
+        self._fed: dict[Sink, None] = {}
+        """Those that were handed something, in order, and waited for it: to look at all that wait would cost more."""
         self._offers = [
             DatasetOffer(one.info.name, one.info.asset_class, EPOCH, one.info.channels, one.info.frequencies)
             for one in datasets
@@ -91,15 +93,20 @@ class LocalHub:
 
         Cancelled, some of them may have been handed out, and not all.
         """
+        waiting = self.book.waiting
         for board, event in routed:
-            topic = self.book.topic(board, event.symbol)
-            if topic is not None and (full := topic.came(event)):
+            if (topic := self.book.topic(board, event.symbol)) is None:
+                continue
+            full = topic.came(event)
+            if waiting:
+                self._fed |= {sink: None for sink in topic.live if sink in waiting}
+            if full:
                 await self._wait_for(full, topic)
 
     def readers(self) -> list[Sink]:
-        """Those whose program waits for what was handed out, in the order in which they have subscribed."""
-        found = [sink for sink in self.book.waiting if len(sink.buffer)]
-        return found if len(found) < 2 else [sink for sink in self.book.sinks if sink in found]
+        """Those whose program waits for what was handed out since the last call, in the order of events."""
+        fed, self._fed = self._fed, {}
+        return [sink for sink in fed if sink in self.book.waiting and len(sink.buffer)]
 
     def wake_readers(self) -> None:
         """Wake them."""
@@ -117,8 +124,10 @@ class LocalHub:
             sink.full()  # pauses it, or ends it, as its policy has it
         await self._make_room(lambda: not any(sink.paused for sink in full))
         for sink in full:
-            if not sink.paused and not topic.again(sink):
-                sink.full()  # something else has taken the room
+            if not sink.paused:
+                self._fed[sink] = None
+                if not topic.again(sink):
+                    sink.full()  # something else has taken the room
             if sink.paused:
                 for one in list(sink.topics):
                     assert isinstance(one, LocalTopic)  # noqa: S101 -- as the book makes them

@@ -27,12 +27,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from datafye_trio.aggregates import event_time
 from datafye_trio.client.market_time import MarketTime
-from datafye_trio.client.sink import Sink
 from datafye_trio.errors import DatafyeError, EventError, FeedError, SourceError, leaves_of
 from datafye_trio.model import Timed
 from datafye_trio.nurseries import BareNursery
 from datafye_trio.sources import Mark
-from datafye_trio.strategy.local_dataset import LocalDataset, Routed
+from datafye_trio.strategy.local_dataset import LocalDataset
 from datafye_trio.strategy.local_hub import LocalHub
 from datafye_trio.strategy.recorded import RecordedSource
 
@@ -83,8 +82,6 @@ class Player(AbstractAsyncContextManager[LocalHub]):
         self._events = 0
         self._next_look = _LOOK
         self._began = self._reported = time.monotonic()
-        self._woken: dict[Sink, None] = {}
-        """Whose program waits for what was handed out, and was not woken yet."""
         self._in_vain: DatafyeError | None = None
         """Why the strategy was cancelled."""
         self._tasks = BareNursery("the run")
@@ -141,11 +138,11 @@ class Player(AbstractAsyncContextManager[LocalHub]):
 
     async def _play_moment(self, moment: int, together: Iterable[Timed]) -> None:
         await self._move_to(moment)
-        dataset, book = self._dataset, self._hub.book
+        dataset, hub = self._dataset, self._hub
         for _, event in together:
             self._events += 1
             dataset.check(event)
-            await self._hand_out(dataset.expand(event, book))
+            await hub.hand_out(dataset.expand(event, hub.book))
         self._source.reached(moment)
         await self._wake_readers()
         if self._events >= self._next_look:
@@ -159,24 +156,15 @@ class Player(AbstractAsyncContextManager[LocalHub]):
         last = self._dataset.on(Mark.END, self._hub.book)
         for moment, together in groupby(last, key=lambda routed: event_time(routed.event, asset_class)):
             await self._move_to(moment)
-            await self._hand_out(list(together))
+            await self._hub.hand_out(list(together))
             await self._wake_readers()
-
-    async def _hand_out(self, routed: list[Routed]) -> None:
-        await self._hub.hand_out(routed)
-        for sink in self._hub.readers():
-            self._woken[sink] = None
 
     async def _make_room(self, _: Callable[[], bool]) -> None:
         """Let the programs read. One that has no room after that sleeps, and time does not go on for its sake."""
-        for sink in self._hub.readers():
-            self._woken[sink] = None
         await self._wake_readers()
 
     async def _wake_readers(self) -> None:
-        while self._woken:
-            sink = next(iter(self._woken))
-            del self._woken[sink]
+        for sink in self._hub.readers():
             sink.changed()
             await self._settle()
 
