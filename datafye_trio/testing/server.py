@@ -10,9 +10,11 @@ import math
 import random
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 import attrs
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from datafye_trio.client import FeedConfig, open_feed
 from datafye_trio.errors import ConfigurationError
@@ -29,6 +31,9 @@ from datafye_trio.testing.proxy import Proxy
 from datafye_trio.wire import MemoryStream
 
 __all__ = ["Parts", "TestServer"]
+
+_SETTLE_SECONDS: Final = 0.05
+"""For what was published to come through the tasks between the broker and the sockets, where others are never quiet."""
 
 
 @attrs.frozen
@@ -127,11 +132,16 @@ class TestServer(Audience):
     async def publish(self, events: Event | Sequence[Event], dataset: str | None = None) -> None:
         """Publish one event or several, by default to the first dataset; waits for room. Cancel-safe up to 1,024.
 
+        When it returns they are on their way to all who read, so that what is done to clients next (`faults.drop()`)
+        comes behind them.
+
         Raises:
             EventError: an event is malformed, or there is no such dataset; nothing was published.
             ServerClosedError: the server is down, or has ended.
         """
         await self._lives.current().publish(events, dataset=dataset)
+        with trio.move_on_after(_SETTLE_SECONDS, shield=True):  # they are out: cancelled now, it would deny that
+            await wait_all_tasks_blocked()
 
     def publish_nowait(self, events: Event | Sequence[Event], dataset: str | None = None) -> None:
         """As `publish`, for at most 1,024 events, without waiting.

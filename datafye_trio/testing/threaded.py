@@ -95,6 +95,8 @@ class ThreadedTestServer:
     def publish(self, events: Event | Sequence[Event], dataset: str | None = None) -> None:
         """Publish one event or several, by default to the first dataset. It waits for nobody's reading.
 
+        What is done to clients next (`faults.drop()`) comes behind them.
+
         Raises:
             EventError: an event is malformed, or there is no such dataset; nothing was published.
             ServerClosedError: the server is down, or has ended.

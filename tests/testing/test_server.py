@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from datetime import timedelta
 
@@ -62,6 +63,31 @@ async def test_publishing_to_a_dataset_and_without_waiting(autojump_clock: MockC
         ]  # fmt: skip
         with pytest.raises(EventError, match="unknown dataset 'OTC'"):
             await server.publish(trade(), "OTC")
+
+
+async def test_what_is_done_next_comes_behind_what_was_published(autojump_clock: MockClock) -> None:
+    """Else it was a matter of luck, which Trio draws anew each time: so several times."""
+    async with open_test_server() as server:
+        for _ in range(10):
+            client = await raw(server)
+            await client.ask(action="subscribe", channels=["trades"], symbols=["AAPL"])
+            await server.publish(trade())
+            server.faults.drop()
+            assert (await client.message())["type"] == "trade"
+            await server.wait_closed()
+
+
+async def test_a_server_that_is_never_quiet_publishes_all_the_same(mock_clock: MockClock) -> None:
+    mock_clock.rate = 1.0
+    async with open_test_server(listen=False) as server, trio.open_nursery() as nursery:
+
+        async def restless() -> None:
+            for _ in itertools.count():
+                await trio.lowlevel.checkpoint()
+
+        nursery.start_soon(restless)
+        await server.publish(trade())
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_play_keeps_the_distances_of_its_events(autojump_clock: MockClock) -> None:

@@ -40,6 +40,17 @@ def test_scripted_data_reaches_a_client_once_it_is_subscribed() -> None:
         assert server.connections == ()
 
 
+def test_what_is_done_next_comes_behind_what_was_published() -> None:
+    with run_test_server() as server:
+        for _ in range(5):
+            with connect(server.url) as client:
+                send(client, action="subscribe", channel="trades", symbols=["AAPL"])
+                server.wait_subscribed("trades", "AAPL")
+                server.publish(trade("AAPL", 189.12))
+                server.faults.close(4008)
+                assert receive(client, "trade")["tradePrice"] == 189.12
+
+
 def test_urls_of_channels() -> None:
     with run_test_server() as server:
         assert server.url == f"ws://127.0.0.1:{server.port}/datafye-ws/v1"
