@@ -94,7 +94,6 @@ class ThreadedTestServer:
 
     def publish(self, events: Event | Sequence[Event], dataset: str | None = None) -> None:
         """Publish one event or several, by default to the first dataset. It waits for nobody's reading.
-
         What is done to clients next (`faults.drop()`) comes behind them.
 
         Raises:
