@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import trio
 
 from datafye_trio.aggregates import event_time
-from datafye_trio.errors import ConfigurationError
+from datafye_trio.errors import ConfigurationError, EventError
 from datafye_trio.model import AssetClass, DatasetInfo, Event, Timed
 from datafye_trio.recordings.base import Recording
 from datafye_trio.recordings.opening import open_recordings
@@ -45,7 +45,14 @@ def timed(what: Playable, offer: Sequence[DatasetInfo], dataset: str | None) -> 
         return name, recording.read()
     name = dataset or offer[0].name
     asset_class: AssetClass = infos[name].asset_class
-    return name, ((event_time(event, asset_class), event) for event in what)
+    return name, _with_times(what, asset_class)
+
+
+def _with_times(events: Iterable[object], asset_class: AssetClass) -> Iterator[Timed]:
+    for event in events:
+        if not isinstance(event, Event):
+            raise EventError(f"{type(event).__name__} is no market event: play Quotes, Trades, Bars and the like")
+        yield event_time(event, asset_class), event
 
 
 def _open(path: Path, infos: dict[str, DatasetInfo], dataset: str | None) -> Recording:

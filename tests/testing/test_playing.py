@@ -126,6 +126,13 @@ def test_events_get_the_times_at_which_they_are_known() -> None:
     assert (name, [time for time, _ in found]) == ("Crypto", [START + (9 * 60 + 30) * 60 * 10**9])
 
 
+def test_what_is_no_event_is_told() -> None:
+    _, events = timed([trade(), {"price": 1}], [SIP], None)  # type: ignore[list-item]
+    assert next(events) == (START, trade())
+    with pytest.raises(EventError, match="dict is no market event: play Quotes, Trades, Bars and the like"):
+        next(events)
+
+
 def test_there_is_no_such_dataset() -> None:
     with pytest.raises(ConfigurationError, match="no dataset 'OTC': it has SIP, Crypto"):
         timed([], [SIP, CRYPTO], "OTC")
