@@ -19,7 +19,7 @@ from datafye_trio.cli.record import RECORD_EXAMPLES, RecordFlags, record
 from datafye_trio.cli.run import RUN_EXAMPLES, RunFlags, run_strategy
 from datafye_trio.cli.serve import serve
 from datafye_trio.cli.tail import TAIL_EXAMPLES, TailFlags, tail
-from datafye_trio.cli.text import Screen, discard, printable, say
+from datafye_trio.cli.text import Screen, discard, open_missing, printable, say
 from datafye_trio.cli.watch import watch
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.version import __version__
@@ -170,6 +170,7 @@ def _add_strategies(app: App) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: the process's own) and return the exit code: 2 if the command line is wrong."""
+    open_missing()
     try:
         tokens = expand(sys.argv[1:] if arguments is None else arguments)
         command, bound, _ = _app().parse_args(tokens, print_error=False, exit_on_error=False, verbose=False)

@@ -18,7 +18,7 @@ from datafye_trio.cli.run_loading import configured, load_strategy
 from datafye_trio.cli.run_progress import RunView, summary
 from datafye_trio.cli.run_recorded import Recorded
 from datafye_trio.cli.run_wire import Wire
-from datafye_trio.cli.text import discard, say
+from datafye_trio.cli.text import discard, one_line, say
 from datafye_trio.cli.values import Given, Time, structure
 from datafye_trio.client.urls import URL_VARIABLE
 from datafye_trio.errors import ConfigurationError, leaves_of
@@ -117,8 +117,8 @@ def _end(run: Wire | Recorded, view: RunView, result: object, raised: BaseExcept
         say(traceback_of(raised))
     elif raised is not None:
         raise raised
-    elif result is not None:
-        say(_as_text(result), sys.stdout)
+    elif result is not None and not _print(result):
+        how, code = "failed", _FAILED
     view.tell(summary(how, run.standing))
     return code
 
@@ -151,6 +151,25 @@ def _refuse(given: Mapping[str, object], why: str) -> None:
 
 def _time(flag: str, text: str | None) -> int | None:
     return None if text is None else int(structure(Given(text, flag), Time))
+
+
+def _print(result: object) -> bool:
+    """Print what the strategy has returned; False, and told why, where it is lost. A reader that is gone wants none."""
+    try:
+        text = _as_text(result)
+    except Exception as error:  # noqa: BLE001 -- whatever its repr raises is told
+        say(traceback_of(error))
+        return False
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard(sys.stdout)
+    except (OSError, ValueError) as error:  # a full disk; an encoding that does not have it
+        discard(sys.stdout)
+        say(f"datafye-trio: what the strategy has returned cannot be written: {one_line(str(error))}")
+        return False
+    return True
 
 
 def _as_text(result: object) -> str:

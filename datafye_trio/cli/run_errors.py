@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 import importlib
 import os
 import traceback
@@ -20,7 +21,7 @@ __all__ = ["traceback_of"]
 
 _TEXT: Final = 500
 _PACKAGES: Final = tuple(str(Path(str(module.__file__)).parent) + os.sep for module in (datafye_trio, trio, outcome))
-_MACHINERY: Final = (contextlib.__file__, str(Path(importlib.__file__).parent) + os.sep, "<frozen ")
+_MACHINERY: Final = (contextlib.__file__, heapq.__file__, str(Path(importlib.__file__).parent) + os.sep, "<frozen ")
 
 
 def traceback_of(error: BaseException) -> str:

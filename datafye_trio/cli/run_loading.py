@@ -65,10 +65,10 @@ def configured(strategy: AnyStrategy, name: str, settings: Iterable[str]) -> Cal
     texts: dict[str, str] = {}
     for setting in settings:
         key, separator, text = setting.partition("=")
-        if not separator:
+        if not separator or not key:
             raise ConfigurationError(f"--set {setting}: write name=value")
         if key not in taken:
-            raise ConfigurationError(f"--set {setting}: {name} takes no {key or 'such'!r}; {_told(taken)}")
+            raise ConfigurationError(f"--set {setting}: {name} takes no {key!r}; {_told(taken)}")
         if key in texts:
             raise ConfigurationError(f"--set {setting}: {key} is given twice; a list is separated by commas")
         texts[key] = text
@@ -107,6 +107,8 @@ def _from_path(name: str) -> types.ModuleType:
 
 
 def _is_async(found: object) -> bool:
+    if isinstance(found, type):
+        return False  # to call it makes one of it, though what that is can be called
     return inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(getattr(found, "__call__", None))  # noqa: B004 -- the method is what is looked at
 
 

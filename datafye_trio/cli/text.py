@@ -8,7 +8,7 @@ from typing import Final, NoReturn, TextIO
 
 from rich.console import Console
 
-__all__ = ["MAX_PEER_TEXT", "Screen", "discard", "one_line", "printable", "say"]
+__all__ = ["MAX_PEER_TEXT", "Screen", "discard", "one_line", "open_missing", "printable", "say"]
 
 MAX_PEER_TEXT: Final = 200
 """The most characters of one peer's text that are shown: nobody may fill a log with one message."""
@@ -49,6 +49,16 @@ def say(text: str, stream: TextIO | None = None) -> bool:
         discard(stream)
         return False
     return True
+
+
+def open_missing() -> None:
+    """Give a process that has no stdout, or no stderr (`2>&-`), one that leads nowhere.
+
+    Python has None in its place: what is said to stderr would go to stdout, and the next socket would be descriptor 2.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 def discard(stream: TextIO) -> None:

@@ -101,6 +101,16 @@ def test_what_no_line_led_to_is_a_line(told: Tell) -> None:
     assert line.startswith("datafye-trio: the recording has ended, and the strategy waits for something")
 
 
+def test_a_file_among_several_that_cannot_be_read_is_a_line(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PROGRAM)
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.csv").write_text("symbol,ts_ns,price,size\nAAPL,1,x,10\n")
+    code, out, err = terminal.run("run", f"{tmp_path}/mine.py:endless", str(tmp_path), "--dataset", "SIP")
+    assert (code, out) == (1, "")
+    line, _ = err.splitlines()
+    assert line == f"datafye-trio: {tmp_path}/one.csv, line 2: 'x' is no price"
+
+
 def test_what_lies_below_one_of_ours_is_not_shown() -> None:
     failure = FeedError("the recording cannot be read\nany further")
     failure.__cause__ = ValueError("below")

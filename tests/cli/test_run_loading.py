@@ -92,6 +92,8 @@ async def test_a_file_named_like_a_module_of_python_is_not_taken_for_it(folder: 
          "statistics_of_mine:plain is no async function: a strategy is `async def plain(feed): ...`"),
         ("statistics_of_mine:numbers",
          "statistics_of_mine:numbers is no async function: a strategy is `async def numbers(feed): ...`"),
+        ("statistics_of_mine:Called",
+         "statistics_of_mine:Called is no async function: a strategy is `async def Called(feed): ...`"),
     ],
 )  # fmt: skip
 def test_what_is_not_there_is_told(folder: Path, name: str, why: str) -> None:
@@ -193,7 +195,7 @@ TOLD = (
         ((), f"it needs --set count=...; {TOLD}"),
         (("count=1", "cuont=1"), f"--set cuont=1: it takes no 'cuont'; {TOLD}"),
         (("count=1", "feed=1"), f"--set feed=1: it takes no 'feed'; {TOLD}"),
-        (("count=1", "=1"), f"--set =1: it takes no 'such'; {TOLD}"),
+        (("count=1", "=1"), "--set =1: write name=value"),
         (("count",), "--set count: write name=value"),
         (("count=1", "count=2"), "--set count=2: count is given twice; a list is separated by commas"),
         (("count=1.5",), "--set count=1.5: int is wanted: "),
