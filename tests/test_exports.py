@@ -30,7 +30,7 @@ def test_the_public_names() -> None:
     for package in ("model", "aggregates", "sources", "errors", "server", "client"):
         public = set(importlib.import_module(f"datafye_trio.{package}").__all__)
         internal = {"QUICKSTART_SYMBOLS", "CRYPTO_SYMBOLS", "NOTIONAL_RATE", "BATCH", "LIVE_GRACE", "Accumulator",
-            "Aggregator", "SmaFold", "EmaFold", "span_of", "Value", "merge_gaps"}  # fmt: skip
+            "Aggregator", "SmaFold", "EmaFold", "span_of", "Value", "merge_gaps", "EVENT_CHANNELS"}  # fmt: skip
         assert public - internal <= set(datafye_trio.__all__), public - set(datafye_trio.__all__)
 
 

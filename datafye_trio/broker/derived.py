@@ -10,14 +10,12 @@ from datafye_trio.aggregates import Aggregation, Derivation, Value
 from datafye_trio.broker.quiet import Quiet
 from datafye_trio.broker.topic import Board, BoardKey, Routed, Topic
 from datafye_trio.logs import get_logger
-from datafye_trio.model import AssetClass, Bar, Channel, Ema, Sma, Trade
+from datafye_trio.model import EVENT_CHANNELS, AssetClass, Bar, Trade
 from datafye_trio.sources import Mark
 
 __all__ = ["Derived", "topics_of_bar"]
 
 log = get_logger("bars")
-
-_CHANNELS = {Bar: Channel.AGGREGATES, Sma: Channel.SMA, Ema: Channel.EMA}
 
 
 def topics_of_bar(event: Value, boards: Mapping[BoardKey, Board]) -> tuple[Topic, ...]:
@@ -29,7 +27,7 @@ def topics_of_bar(event: Value, boards: Mapping[BoardKey, Board]) -> tuple[Topic
     Raises:
         KeyError: its frequency is not offered.
     """
-    channel = _CHANNELS[type(event)]
+    channel = EVENT_CHANNELS[type(event)][0]
     found = []
     # Frequencies are texts, and equal to their names: the key need not be made of the enum's member.
     if not isinstance(event, Bar) or event.final:

@@ -11,22 +11,13 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from datafye_trio.errors import EventError
-from datafye_trio.model import Bar, Channel, DatasetInfo, Ema, Event, Halt, Line, Quote, Resume, Sma, Trade
+from datafye_trio.model import EVENT_CHANNELS, Channel, DatasetInfo, Event, Line, Quote, Trade
 
 __all__ = ["channels_of", "check_event"]
 
 _MAX: Final = 2**63 - 1
 _NUMBERS: Final = frozenset({int, float})
 """Exactly these: a bool, a Decimal or a NumPy scalar is written otherwise, or not at all."""
-_CHANNELS: Final[dict[type, tuple[Channel, ...]]] = {
-    Quote: (Channel.QUOTES,),
-    Trade: (Channel.TRADES,),
-    Bar: (Channel.AGGREGATES,),
-    Sma: (Channel.SMA,),
-    Ema: (Channel.EMA,),
-    Halt: (Channel.QUOTES, Channel.TRADES),
-    Resume: (Channel.QUOTES, Channel.TRADES),
-}
 
 Check: TypeAlias = Callable[[Any], bool]
 
@@ -37,7 +28,7 @@ def channels_of(event: Event, dataset: DatasetInfo, *, or_none: bool = False) ->
     Raises:
         EventError: none, which is fine only with `or_none`.
     """
-    found = tuple(channel for channel in _CHANNELS[type(event)] if channel in dataset.channels)
+    found = tuple(channel for channel in EVENT_CHANNELS[type(event)] if channel in dataset.channels)
     if not found and not or_none:
         offered = ", ".join(dataset.channels)
         raise EventError(f"dataset {dataset.name} has no channel for a {type(event).__name__}: it offers {offered}")
@@ -165,4 +156,4 @@ def _rules(cls: type[Any]) -> tuple[Callable[[Event], tuple[Any, ...]], list[tup
     return attrgetter(*(field.name for field in fields)), checks
 
 
-_RULES: Final = {cls: _rules(cls) for cls in _CHANNELS}
+_RULES: Final = {cls: _rules(cls) for cls in EVENT_CHANNELS}

@@ -15,20 +15,21 @@ from datafye_trio.client.line import Line
 from datafye_trio.client.sink import Sink
 from datafye_trio.client.topic import Topic, Wire
 from datafye_trio.errors import FeedError, SubscriptionError
-from datafye_trio.model import AssetClass, Bar, Channel, Ema, GapReason, Halt, Quote, Resume, Sma, TopicKey, Trade
+from datafye_trio.model import (
+    EVENT_CHANNELS,
+    AssetClass,
+    Channel,
+    GapReason,
+    Halt,
+    Resume,
+    TopicKey,
+)
 from datafye_trio.protocol import Data, Gap
 
 __all__ = ["ALL", "Book"]
 
 ALL: Final = "*"
 _TICKS: Final = (Channel.QUOTES, Channel.TRADES)
-_CHANNELS: Final = {
-    Quote: Channel.QUOTES,
-    Trade: Channel.TRADES,
-    Bar: Channel.AGGREGATES,
-    Sma: Channel.SMA,
-    Ema: Channel.EMA,
-}
 _REASONS: Final[dict[str, GapReason]] = {reason: reason for reason in get_args(GapReason)}
 
 
@@ -176,7 +177,7 @@ class Book:
         event = data.event
         if isinstance(event, Halt | Resume):
             return self._halted(data)
-        key = BoardKey(data.dataset, _CHANNELS[type(event)], getattr(event, "frequency", None), data.running)
+        key = BoardKey(data.dataset, EVENT_CHANNELS[type(event)][0], getattr(event, "frequency", None), data.running)
         return self._topic(key, event.symbol)
 
     def gap(self, message: Gap) -> None:

@@ -8,12 +8,15 @@ The wire names (camelCase) live in `protocol.codec`; which fields exist is the c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
 import attrs
 
-__all__ = ["Bar", "Ema", "Event", "Halt", "Line", "Quote", "Resume", "Sma", "Timed", "Trade"]
+from datafye_trio.model.topics import Channel
+
+__all__ = ["EVENT_CHANNELS", "Bar", "Ema", "Event", "Halt", "Line", "Quote", "Resume", "Sma", "Timed", "Trade"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -179,6 +182,17 @@ class Resume:
 
 
 Event: TypeAlias = Quote | Trade | Bar | Sma | Ema | Halt | Resume
+
+EVENT_CHANNELS: Final[Mapping[type, tuple[Channel, ...]]] = {
+    Quote: (Channel.QUOTES,),
+    Trade: (Channel.TRADES,),
+    Bar: (Channel.AGGREGATES,),
+    Sma: (Channel.SMA,),
+    Ema: (Channel.EMA,),
+    Halt: (Channel.QUOTES, Channel.TRADES),
+    Resume: (Channel.QUOTES, Channel.TRADES),
+}
+"""The channels that events of a class go out on."""
 
 Timed: TypeAlias = tuple[int, Event]
 """An event and its place in its source's own time, in nanoseconds, never falling from one event to the next."""

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from datafye_trio.aggregates import Derivation, Value
 from datafye_trio.broker.quiet import Quiet
 from datafye_trio.broker.validate import channels_of, check_event
 from datafye_trio.client.board import BoardKey
 from datafye_trio.errors import EventError
-from datafye_trio.model import Bar, Channel, DatasetInfo, Ema, Event, Frequency, Sma, Trade
+from datafye_trio.model import EVENT_CHANNELS, Bar, DatasetInfo, Ema, Event, Frequency, Sma, Trade
 from datafye_trio.protocol import normalise_symbol
 from datafye_trio.sources import Mark
 from datafye_trio.sources.offers import aggregation_of, offered, places_of
 from datafye_trio.strategy.local_book import LocalBook
 
 __all__ = ["LocalDataset", "Offering", "Routed"]
-
-_CHANNELS: Final = {Bar: Channel.AGGREGATES, Sma: Channel.SMA, Ema: Channel.EMA}
 
 
 class Offering(Protocol):
@@ -66,7 +64,7 @@ class LocalDataset:
             if self._derivation is not None:
                 raise EventError(f"the bars and indicators of dataset {self.info.name} are made of its trades")
             # Frequencies are texts, and equal to their names.
-            if BoardKey(self.info.name, _CHANNELS[type(event)], event.frequency) not in self.keys:  # type: ignore[arg-type]
+            if BoardKey(self.info.name, EVENT_CHANNELS[type(event)][0], event.frequency) not in self.keys:  # type: ignore[arg-type]
                 names = ", ".join(self.info.frequencies)
                 raise EventError(f"{event.frequency!r} is not offered by dataset {self.info.name}: {names}")
         elif type(event) not in self._ticks:
@@ -112,7 +110,7 @@ class LocalDataset:
         """Bars and indicators; a final bar also goes out among the running ones, where somebody wants those."""
         routed = []
         for value in values:
-            channel, frequency = _CHANNELS[type(value)], Frequency(value.frequency)  # type: ignore[union-attr]  # these have one
+            channel, frequency = EVENT_CHANNELS[type(value)][0], Frequency(value.frequency)  # type: ignore[union-attr]  # these have one
             final = not isinstance(value, Bar) or value.final
             if final:
                 routed.append(Routed(BoardKey(self.info.name, channel, frequency), value))

@@ -33,9 +33,10 @@ from datafye_trio.nurseries import BareNursery
 from datafye_trio.sources import Mark
 from datafye_trio.strategy.local_dataset import LocalDataset
 from datafye_trio.strategy.local_hub import LocalHub
+from datafye_trio.strategy.progress import Progress
 from datafye_trio.strategy.recorded import RecordedSource
 
-__all__ = ["Player", "Progress"]
+__all__ = ["Player"]
 
 _REPORT_SECONDS: Final = 0.5
 _LOOK: Final = 256
@@ -46,15 +47,6 @@ _GLANCE: Final = 0.001
 """Real seconds between two looks at whether threads still work: trio does not tell when one has ended."""
 _AFTERWARDS: Final = 86_400.0
 """Seconds of market time that a strategy may go on for after the end of the data."""
-
-
-@attrs.frozen
-class Progress:
-    """How far a run is: market time in nanoseconds since 1970 UTC, events so far, and real seconds since the start."""
-
-    time: int
-    events: int
-    seconds: float
 
 
 class Player(AbstractAsyncContextManager[LocalHub]):

@@ -14,19 +14,13 @@ from datafye_trio.aggregates import Aggregation, event_time
 from datafye_trio.broker.validate import check_event
 from datafye_trio.errors import ConfigurationError, EventError
 from datafye_trio.model import (
+    EVENT_CHANNELS,
     AssetClass,
-    Bar,
     Channel,
     DatasetInfo,
-    Ema,
     Event,
     Frequency,
-    Halt,
-    Quote,
-    Resume,
-    Sma,
     Timed,
-    Trade,
 )
 from datafye_trio.recordings.base import Recording, Selection
 from datafye_trio.recordings.opening import default_asset_class, open_recordings
@@ -38,15 +32,6 @@ Recorded: TypeAlias = str | os.PathLike[str] | Recording | Iterable[Event]
 """A path (a folder or file of Parquet, a tick CSV file), a recording that is open, or events, in any order."""
 
 _EVERYTHING: Final = Selection()
-_CHANNELS: Final[dict[type, tuple[Channel, ...]]] = {
-    Quote: (Channel.QUOTES,),
-    Trade: (Channel.TRADES,),
-    Bar: (Channel.AGGREGATES,),
-    Sma: (Channel.SMA,),
-    Ema: (Channel.EMA,),
-    Halt: (Channel.QUOTES, Channel.TRADES),
-    Resume: (Channel.QUOTES, Channel.TRADES),
-}
 
 
 @attrs.frozen
@@ -79,7 +64,7 @@ class EventList:
         """What there is, in the order of `Channel`; of an empty list, ticks, of which there are none."""
         if not self.timed:
             return (Channel.QUOTES, Channel.TRADES)
-        held = {channel for kind in {type(event) for _, event in self.timed} for channel in _CHANNELS[kind]}
+        held = {channel for kind in {type(event) for _, event in self.timed} for channel in EVENT_CHANNELS[kind]}
         return tuple(channel for channel in Channel if channel in held)
 
     def read(self, selection: Selection = _EVERYTHING) -> Generator[Timed]:
@@ -88,7 +73,7 @@ class EventList:
         for time, event in self.timed[first:]:
             if selection.end is not None and time >= selection.end:
                 return
-            wanted = selection.channels is None or not selection.channels.isdisjoint(_CHANNELS[type(event)])
+            wanted = selection.channels is None or not selection.channels.isdisjoint(EVENT_CHANNELS[type(event)])
             if wanted and (selection.symbols is None or event.symbol in selection.symbols):
                 yield time, event
 

@@ -8,19 +8,21 @@ follow. See `playing` for how.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import attrs
 import trio
-from trio.testing import MockClock
 
 from datafye_trio.aggregates import Aggregation, default_aggregation
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.model import AssetClass
 from datafye_trio.strategy.feed import Feed
 from datafye_trio.strategy.local_feed import LocalFeed
-from datafye_trio.strategy.playing import Player, Progress
+from datafye_trio.strategy.progress import Progress
 from datafye_trio.strategy.recorded import Recorded, RecordedSource, open_recorded
+
+if TYPE_CHECKING:
+    from datafye_trio.strategy.playing import Player
 
 __all__ = ["Progress", "RecordingOptions", "run_on_recording"]
 
@@ -89,6 +91,11 @@ def run_on_recording(strategy: Strategy[T], recording: Recorded, options: Record
         )
     found = open_recorded(recording, dataset=options.dataset, asset_class=options.asset_class)
     aggregation = default_aggregation(found.name) if options.aggregation == "default" else options.aggregation
+    # Here, since trio.testing loads pytest, where that is installed: no command of ours is to wait for it.
+    from trio.testing import MockClock
+
+    from datafye_trio.strategy.playing import Player
+
     clock = MockClock(autojump_threshold=0)
     player = Player(RecordedSource(found, aggregation), clock, options.start, options.end, options.on_progress)
     return trio.run(_run, strategy, player, clock=clock)
