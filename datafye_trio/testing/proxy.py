@@ -25,7 +25,8 @@ from typing import TypeAlias
 import attrs
 import trio
 
-from datafye_trio.errors import DatafyeError, leaves_of
+from datafye_trio.errors import DatafyeError
+from datafye_trio.nurseries import BareNursery
 from datafye_trio.server.listeners import open_listeners
 from datafye_trio.testing.conditions import Conditions
 from datafye_trio.testing.cuts import Cut, CutAfter, Direction, Plan
@@ -264,22 +265,12 @@ class open_proxy(AbstractAsyncContextManager[Proxy]):  # noqa: N801 -- reads as 
         self._plan = plan
         self._greet = greet
         self._seed = seed
-        self._manager = trio.open_nursery()
-        self._nursery: trio.Nursery | None = None
+        self._tasks = BareNursery("the proxy")
 
     async def __aenter__(self) -> Proxy:
-        self._nursery = await self._manager.__aenter__()
-        return Proxy(self._upstream, self._plan, self._nursery, self._greet, self._seed)
+        return Proxy(self._upstream, self._plan, await self._tasks.enter(), self._greet, self._seed)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._nursery is not None  # noqa: S101 -- set by __aenter__
-        self._nursery.cancel_scope.cancel()
-        try:
-            await self._manager.__aexit__(kind, error, traceback)  # noqa: ASYNC102 -- ends when its tasks do
-        except BaseExceptionGroup as group:
-            own = {id(leaf) for leaf in leaves_of(error)} if error is not None else set()
-            ours = [leaf for leaf in leaves_of(group) if id(leaf) not in own and not isinstance(leaf, trio.Cancelled)]
-            if ours:  # an upstream that raised what no network raises
-                raise BaseExceptionGroup("connections of the proxy failed", ours) from None
+        await self._tasks.leave(error)  # noqa: ASYNC102 -- ends when its tasks do
