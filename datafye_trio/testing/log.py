@@ -169,7 +169,7 @@ class Log:
 
     def tail(self, count: int = 20) -> str:
         """The last lines."""
-        return "\n".join(map(str, tuple(self._entries)[-count:])) or "(nothing)"
+        return "\n".join(map(str, tuple(self._entries)[-count:])) or "(nothing: no client has come)"
 
     def __str__(self) -> str:
         head = f"({self.forgotten} older entries are forgotten)\n" if self.forgotten else ""

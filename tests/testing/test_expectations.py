@@ -150,7 +150,7 @@ async def test_a_failure_where_nothing_was_seen(autojump_clock: MockClock) -> No
             "nothing of that kind was seen (connect)",
             "nothing of that kind was seen (pong)",
             "the end of the log:",
-            "(nothing)",
+            "(nothing: no client has come)",
         ]
 
 

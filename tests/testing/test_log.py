@@ -69,7 +69,7 @@ async def test_it_can_be_asked() -> None:
 
 async def test_it_reads_like_a_log() -> None:
     log = Log()
-    assert log.tail() == str(log) == "(nothing)"
+    assert log.tail() == str(log) == "(nothing: no client has come)"
     log.add(entry("open", b"", path="/datafye-ws/v1", direction="in", time=1.5))
     log.add(entry(payload=b'{"type":"quote"}', time=12.3456))
     log.add(entry("binary", msgpack.packb({"type": "quote"}), time=13))
