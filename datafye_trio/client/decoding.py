@@ -44,7 +44,7 @@ class Intake(Protocol):
 
     routes: dict[Route, Topic]
     saw: Callable[[Event, AssetClass], None]
-    """Is told of new events, though not of each, and of their asset class."""
+    """Is told of new events, and of their asset class; of the ticks of one read, of the latest one only."""
 
     def begin(self, unit: TimestampUnit) -> None:
         """A connection has begun; its times are in `unit`."""
@@ -66,7 +66,7 @@ class Intake(Protocol):
 
 
 class TypedIntake:
-    """Events, as attrs classes. `saw` is told the last one of each read that took the fast way."""
+    """Events, as attrs classes."""
 
     def __init__(self, saw: Callable[[Event, AssetClass], None] = _nothing) -> None:
         self.saw = saw
@@ -94,7 +94,7 @@ class TypedIntake:
     ) -> None:
         """See `Intake`."""
         decode, makers, find = decode_record, self._makers, self.routes.get
-        event = last = None
+        newest, reached, source = None, -1, None
         for payload in payloads:
             try:
                 found = decode(payload)
@@ -102,7 +102,8 @@ class TypedIntake:
                 on_other(payload)
                 continue
             kind = found.__class__
-            topic = find((kind, found.symbol, found.envelope_dataset)) if kind in _TICKS else find(_route_of(found))
+            ticks = kind in _TICKS
+            topic = find((kind, found.symbol, found.envelope_dataset)) if ticks else find(_route_of(found))
             if topic is not None and found.envelope_seq == topic.fast:
                 event = makers[kind](found)
                 if event is not None:
@@ -111,15 +112,20 @@ class TypedIntake:
                         topic.latest = event
                     else:
                         topic.overflow()
-                    last = topic
+                    if not ticks:
+                        self.saw(event, topic.key.asset_class)
+                    elif event.exchange_timestamp > reached:  # type: ignore[union-attr]  # as ticks have it
+                        newest, source = event, topic
+                        reached = event.exchange_timestamp  # type: ignore[union-attr]  # likewise
                     continue
             data = self._decoder.data(found)
             if data is None:
                 on_other(payload)
             else:
                 on_data(data, data.event)
-        if event is not None and last is not None:
-            self.saw(event, last.key.asset_class)
+        # Not the last one of any kind: a bar comes after the trade that has ended it, and was known before that.
+        if newest is not None and source is not None:
+            self.saw(newest, source.key.asset_class)
 
 
 def _route_of(found: Any) -> Route:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from client.simulated import data
 
+from datafye_trio.aggregates import event_time
 from datafye_trio.client.buffers import make_buffer
 from datafye_trio.client.decoding import RawIntake, TypedIntake
 from datafye_trio.client.sink import Sink
@@ -106,6 +107,20 @@ def test_bars_of_a_frequency_finished_or_running(intake: TypedIntake | RawIntake
     desk.take(BAR, BAR | {"running": True}, BAR | {"frequency": "Hour", "seq": 2}, BAR | {"seq": 2, "running": False})
     assert desk.waiting == [2, 1]
     assert len(desk.data) == 1
+
+
+def test_the_clock_is_told_of_the_latest_of_a_read_not_of_the_last() -> None:
+    # A bar comes after the trade that has ended it, and a late trade after others: both are older than what is there.
+    told: list[int] = []
+    desk = Desk(TypedIntake(lambda event, asset_class: told.append(event_time(event, asset_class))), TRADES, BARS)
+    minute = 60_000_000_000
+    first, second, third = (BAR | {"seq": n + 1, "datetime": n * minute} for n in range(3))
+    ticks = [trade(n, exchangeTimestamp=time) for n, time in ((1, 2 * minute + 5), (2, 2 * minute + 4))]
+    desk.take(ticks[0], first, ticks[1], second)
+    assert desk.waiting == [2, 2]
+    assert told == [minute, 2 * minute, 2 * minute + 5]
+    desk.take(third)
+    assert told[-1] == 3 * minute
 
 
 def test_a_time_beyond_64_bits_in_the_unit_of_the_server_is_for_others() -> None:
