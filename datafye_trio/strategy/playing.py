@@ -39,8 +39,6 @@ from datafye_trio.strategy.recorded import RecordedSource
 __all__ = ["Player"]
 
 _REPORT_SECONDS: Final = 0.5
-_LOOK: Final = 256
-"""Events after which the real clock is looked at."""
 _TIE: Final = 5e-10
 """Half a nanosecond: what the strategy sleeps for until the very moment of an event comes before the event."""
 _GLANCE: Final = 0.001
@@ -72,7 +70,6 @@ class Player(AbstractAsyncContextManager[LocalHub]):
         self._selection = attrs.evolve(source.selection, start=start, end=end)
         self._on_progress = on_progress
         self._events = 0
-        self._next_look = _LOOK
         self._began = self._reported = time.monotonic()
         self._in_vain: DatafyeError | None = None
         """Why the strategy was cancelled."""
@@ -137,10 +134,8 @@ class Player(AbstractAsyncContextManager[LocalHub]):
             await hub.hand_out(dataset.expand(event, hub.book))
         self._source.reached(moment)
         await self._wake_readers()
-        if self._events >= self._next_look:
-            self._next_look = self._events + _LOOK
-            if time.monotonic() - self._reported >= _REPORT_SECONDS:
-                self.report()
+        if time.monotonic() - self._reported >= _REPORT_SECONDS:
+            self.report()
 
     async def _finish(self) -> None:
         """Bars that end with the data, each when its span does: not before, as none is known before."""
@@ -172,9 +167,10 @@ class Player(AbstractAsyncContextManager[LocalHub]):
                 self._clock.jump(max(self._deadline - trio.current_time(), 0.0))
                 await self._settle()
                 continue
+            shown = market.now()  # a nanosecond or so late, where somebody has slept until then
             if left > 0:
                 self._clock.jump(left)
-            market.reach(goal)
+            market.show(max(goal, shown))
             if (wake := market.due()) is None:
                 return
             wake()

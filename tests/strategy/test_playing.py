@@ -111,6 +111,25 @@ def test_years_of_days() -> None:
     assert run_on_recording(strategy, [at_ns(n * DAY_NS) for n in range(3_650)]) == 3_650
 
 
+@pytest.mark.parametrize("start", [START, 0])
+def test_market_time_is_exact_after_a_year(start: int) -> None:
+    times = [start + n * (DAY_NS + 7_919_000_003) for n in range(400)]
+
+    async def strategy(feed: Feed) -> int:
+        count = 0
+        async with feed.trades("*") as sub:
+            async for one in sub:
+                assert feed.now() == moment(one)
+                count += 1
+                if count % 3 == 0 and count < len(times):
+                    between = moment(one) + DAY_NS // 3 + count
+                    assert await feed.sleep_until(between)
+                    assert feed.now() == between
+        return count
+
+    assert run_on_recording(strategy, [at_ns(time) for time in times]) == len(times)
+
+
 def test_timeouts_are_of_market_time() -> None:
     async def strategy(feed: Feed) -> list[float]:
         seen = []
