@@ -114,6 +114,6 @@ async def _run(strategy: Strategy[T], player: Player) -> T:
 
 
 def _called(strategy: Strategy[T], feed: Feed) -> Awaitable[T]:
-    if not isinstance(running := strategy(feed), Awaitable):
+    if not callable(strategy) or not isinstance(running := strategy(feed), Awaitable):
         raise ConfigurationError(f"a strategy is an async function of a feed: `async def`, not {strategy!r}"[:200])
     return running

@@ -204,7 +204,7 @@ def test_what_is_no_strategy() -> None:
     async def generator(feed: Feed) -> Any:
         yield 1
 
-    for wrong in (plain, generator):
+    for wrong in (plain, generator, None, "crossover.py:strategy"):
         with pytest.raises(ConfigurationError, match="a strategy is an async function"):
             run_on_recording(wrong, DAY)  # type: ignore[arg-type,type-var]
 
