@@ -175,11 +175,11 @@ def test_what_is_wrong_is_told(python: Path, suite: Path) -> None:
     assert "site-packages/datafye_trio" not in said, "no line of this project stands between the reader and the test"
 
 
-def test_a_marker_that_means_nothing_is_a_usage_error(python: Path, suite: Path) -> None:
+def test_a_marker_that_means_nothing_is_an_error_of_its_test(python: Path, suite: Path) -> None:
     (suite / "test_wrong.py").write_text("import pytest\n@pytest.mark.datafye(sed=1)\ndef test_it(datafye): pass\n")
     status, said = run(python, suite)
-    assert status == 4
-    assert "test_wrong.py::test_it: @pytest.mark.datafye does not take sed=" in said
+    assert status == 1
+    assert "@pytest.mark.datafye does not take sed=" in said
 
 
 def test_a_run_without_it_does_not_load_trio(python: Path, suite: Path) -> None:
