@@ -110,9 +110,11 @@ def _end(run: Wire | Recorded, view: RunView, result: object, raised: BaseExcept
     how, code = ("stopped" if run.stopped else "returned"), 0
     if raised is not None and any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves_of(raised)):
         how, code = "interrupted", run.interrupted
+        if isinstance(raised, BaseExceptionGroup) and (others := raised.split(KeyboardInterrupt)[1]) is not None:
+            say(traceback_of(others))
     elif isinstance(raised, BrokenPipeError) and _reader_is_gone():
         return 0
-    elif isinstance(raised, Exception):
+    elif raised is not None and any(isinstance(leaf, Exception) for leaf in leaves_of(raised)):
         how, code = "failed", _FAILED
         say(traceback_of(raised))
     elif raised is not None:

@@ -222,7 +222,7 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
         while not len(self._buffer):
             self._check_open()
             if self._sink.complete:
-                raise StopAsyncIteration
+                raise StopAsyncIteration("the data has ended")
             self._host.book.waiting.add(self._sink)
             try:
                 await self._lot.park()
