@@ -65,7 +65,7 @@ class Monitor:
         if self.side == 0 and abs(deviations) >= self.entry:
             self.side = -1 if deviations > 0 else 1
             buy, sell = (first, second) if self.side > 0 else (second, first)
-            shares = {first: 1.0, second: round(ratio, 4)}
+            shares = {first: 1.0, second: float(f"{ratio:.4g}")}  # digits, not places: a ratio may be 1e-6
             fills = self.book.buy(buy, shares[buy]), self.book.sell(sell, shares[sell])
             return Move("open", quote.time, deviations, fills)
         if self.side != 0 and deviations * self.side >= 0:  # it has come back
