@@ -31,6 +31,7 @@ from datafye_trio.errors import DatafyeError, EventError, FeedError, SourceError
 from datafye_trio.model import Timed
 from datafye_trio.nurseries import BareNursery
 from datafye_trio.sources import Mark
+from datafye_trio.strategy.lingering import warning_of_lingering
 from datafye_trio.strategy.local_dataset import LocalDataset
 from datafye_trio.strategy.local_hub import LocalHub
 from datafye_trio.strategy.progress import Progress
@@ -119,10 +120,11 @@ class Player(AbstractAsyncContextManager[LocalHub]):
             await self._wake_readers()
             failure = FeedError(f"the recording cannot be read any further: {error}")
             failure.__cause__ = error
-        for wake in self._hub.ending(failure):
-            wake()
-            await self._settle()
-        self._in_vain = await self._wait_in_vain()
+        with warning_of_lingering():
+            for wake in self._hub.ending(failure):
+                wake()
+                await self._settle()
+            self._in_vain = await self._wait_in_vain()
         strategy.cancel()
 
     async def _play_moment(self, moment: int, together: Iterable[Timed]) -> None:

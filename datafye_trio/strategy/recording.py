@@ -69,7 +69,8 @@ def run_on_recording(strategy: Strategy[T], recording: Recorded, options: Record
 
     Market time stands still while a task runs, and while a thread of `trio.to_thread` works (files of trio's do so,
     too), unless that has a limiter of its own. It goes on while a socket or a process is waited for. A task that never
-    waits, but polls (`trio.lowlevel.checkpoint()` in a loop), makes it stand still for ever.
+    waits, but polls (`trio.lowlevel.checkpoint()` in a loop), makes it stand still for ever. One that asks for more in
+    a loop, after iterating has ended, goes on for ever, too, and is warned.
 
     Args:
         strategy: an async function over a feed; give it more arguments by `functools.partial`.
