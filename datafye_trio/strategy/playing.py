@@ -28,6 +28,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from datafye_trio.aggregates import event_time
 from datafye_trio.client.market_time import MarketTime
 from datafye_trio.errors import DatafyeError, EventError, FeedError, SourceError, leaves_of
+from datafye_trio.logs import get_logger
 from datafye_trio.model import Timed
 from datafye_trio.nurseries import BareNursery
 from datafye_trio.sources import Mark
@@ -38,6 +39,8 @@ from datafye_trio.strategy.progress import Progress
 from datafye_trio.strategy.recorded import RecordedSource
 
 __all__ = ["Player"]
+
+log = get_logger("feed")
 
 _REPORT_SECONDS: Final = 0.5
 _TIE: Final = 5e-10
@@ -115,6 +118,8 @@ class Player(AbstractAsyncContextManager[LocalHub]):
         try:
             for moment, together in groupby(events, key=itemgetter(0)):
                 await self._play_moment(moment, together)
+            if not self._events:
+                log.warning("nothing was played: no event lies in the range", dataset=self._dataset.info.name)
             await self._finish()
         except (SourceError, EventError) as error:
             await self._wake_readers()

@@ -34,10 +34,12 @@ def test_what_is_no_recording(tmp_path: Path) -> None:
         run_on_recording(all_trades, b"trades")  # type: ignore[arg-type]
 
 
-def test_an_empty_recording_ends_at_once() -> None:
+def test_an_empty_recording_ends_at_once(caplog: pytest.LogCaptureFixture) -> None:
     for nothing in ([], iter(())):
         assert run_on_recording(all_trades, nothing) == []
     assert run_on_recording(all_trades, DAY, RecordingOptions(start=at(1_000))) == []
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["nothing was played: no event lies in the range"] * 3
 
     async def strategy(feed: Feed) -> tuple[int, bool]:
         return feed.now(), await feed.sleep_until(feed.now() + 1)
