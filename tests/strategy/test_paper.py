@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from strategy.kit import at, gap, halt, live, quote, resume, trade
 
@@ -78,7 +78,9 @@ def test_as_another_implementation_has_it(
 
 
 def trade_of(book: PaperBook, symbol: str, amount: Any) -> Fill:
-    return book.buy(symbol, amount) if amount > 0 else book.sell(symbol, -amount)
+    # Not -amount: of a decimal with more digits than the context has, that is another one.
+    sold = amount.copy_negate() if isinstance(amount, Decimal) else -amount
+    return book.buy(symbol, amount) if amount > 0 else book.sell(symbol, sold)
 
 
 CENTS = st.integers(1, 10**7).map(lambda cents: cents / 100)
@@ -87,7 +89,16 @@ QUANTITIES = st.integers(1, 10**6) | CENTS | st.decimals("1e-9", "1e9", places=9
 STEPS = st.lists(st.tuples(st.sampled_from(["A", "B"]), st.booleans(), QUANTITIES, PRICES, PRICES), max_size=25)
 
 
+LONG = [("A", False, 1, 0.01, 0.01)] * 7 + [
+    ("A", False, 1.0000000000000002e-06, 0.01, 0.01),
+    ("A", True, 166_872, 0.01, 0.01),
+    ("A", True, 833_136.0, 0.01, 0.01),
+]
+"""Quantities whose sum has more digits than a context of decimals usually has."""
+
+
 @given(STEPS, st.decimals("-1e9", "1e9", places=4))
+@example(LONG, Decimal(0))
 def test_profit_and_loss_add_up_exactly_after_any_fills(steps: list[Any], cash: Decimal) -> None:
     book, fills, exact = PaperBook(cash), list[Fill](), Model()
     marks = dict[str, tuple[Fraction, Fraction]]()
