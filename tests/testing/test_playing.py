@@ -108,8 +108,9 @@ async def test_an_error_is_for_whoever_waits(autojump_clock: MockClock) -> None:
 
 async def test_a_wait_is_cancel_safe(autojump_clock: MockClock) -> None:
     playing = Playing()
-    with trio.move_on_after(1):
+    with trio.move_on_after(1) as waiting:
         await playing.wait()
+    assert waiting.cancelled_caught
     async with trio.open_nursery() as nursery:
         nursery.start_soon(playing.wait)
         await wait_all_tasks_blocked()
