@@ -27,16 +27,16 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def receive(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The benchmark's own module, which finds its neighbours where it stands."""
     monkeypatch.syspath_prepend(SCRIPTS)
-    import bench_receive
+    from benchmark import client_rounds
 
-    return bench_receive
+    return client_rounds
 
 
 def python_that(folder: Path, says: str) -> Path:
     """In place of the Python that runs a contender: one that answers this, whatever it is to run."""
     program = folder / "python"
     program.write_text(
-        f"""#!/bin/sh\n[ $# -gt 1 ] || {{ echo '{{"missing": {{}}, "versions": {{}}}}'; exit; }}\n{says}\n"""
+        f"""#!/bin/sh\n[ $# -gt 2 ] || {{ echo '{{"missing": {{}}, "versions": {{}}}}'; exit; }}\n{says}\n"""
     )
     program.chmod(0o755)
     return program
@@ -50,7 +50,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     def call(*arguments: str) -> tuple[Any, str, str]:
         monkeypatch.setattr(sys, "argv", [*CLIENT[1:], *arguments])
         with pytest.raises(SystemExit) as ended:
-            importlib.import_module("bench").main()
+            importlib.import_module("benchmark.cli").main()
         return ended.value.code, *capsys.readouterr()
 
     return call

@@ -17,9 +17,9 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The benchmarks, which find each other where they stand."""
     monkeypatch.syspath_prepend(SCRIPTS)
-    import bench
+    from benchmark import cli
 
-    return bench
+    return cli
 
 
 def measured(bench: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -55,15 +55,15 @@ def test_a_rate_that_cannot_be(
 
 
 def test_a_round_that_decides_otherwise_is_no_number(bench: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    import bench_strategy
+    from benchmark import strategy_day
 
-    played = bench_strategy.run_on_recording
+    played = strategy_day.run_on_recording
     rounds: list[list[Any]] = []
 
     def forgetful(*arguments: Any) -> list[Any]:
         rounds.append(played(*arguments))
         return rounds[-1][len(rounds) - 1 :]
 
-    monkeypatch.setattr(bench_strategy, "run_on_recording", forgetful)
+    monkeypatch.setattr(strategy_day, "run_on_recording", forgetful)
     with pytest.raises(SystemExit, match="round 2 was another one"):
-        bench_strategy.run(bench_strategy.StrategySettings(rate=0.05, rounds=3))
+        strategy_day.run(strategy_day.StrategySettings(rate=0.05, rounds=3))

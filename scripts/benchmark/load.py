@@ -1,6 +1,6 @@
 """The load client of the benchmarks: raw sockets in one process, an epoll loop that counts every frame it gets.
 
-Run by scripts/bench.py with: PORT PATH CLIENTS LAST REQUEST. It writes `ready` when all have subscribed, and at the end
+Run by the benchmarks with: PORT PATH CLIENTS LAST REQUEST. It writes `ready` when all have subscribed, and at the end
 one JSON object: frames, bytes, seconds from the first frame to the last, and whether each client ended at LAST.
 """
 

@@ -1,6 +1,6 @@
 """The server of `scripts/bench client`: a plain loop that writes ready-made frames, so that it is not what is measured.
 
-Run by scripts/bench_receive.py with: SYMBOLS MESSAGES. It makes the quotes of all symbols in turn, framed as the real
+Run by `client_rounds` with: SYMBOLS MESSAGES. It makes the quotes of all symbols in turn, framed as the real
 server frames them, and writes its port to stdout. For each line `N` on stdin it serves one connection: handshake,
 `connected`, the answer to one `subscribe`, the first N quotes in chunks of 64 KiB, and the close handshake.
 """

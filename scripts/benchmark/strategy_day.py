@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import attrs
 
+from benchmark import SCRIPTS
 from datafye_trio import SyntheticConfig, SyntheticMarket
 from datafye_trio.model import Channel, Quote
 from datafye_trio.recordings.writer import RecordingWriter
@@ -25,7 +26,7 @@ from datafye_trio.strategy import Progress, RecordingOptions, run_on_recording
 
 __all__ = ["StrategySettings", "run"]
 
-_EXAMPLE: Final = Path(__file__).with_name("examples") / "sma_crossover.py"
+_EXAMPLE: Final = SCRIPTS / "examples" / "sma_crossover.py"
 _OPENING: Final = 1_767_364_200_000_000_000  # 2026-01-02T09:30:00-05:00
 _HOURS: Final = 6.5
 _PART: Final = 50_000

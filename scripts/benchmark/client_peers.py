@@ -6,7 +6,7 @@ standard library's, as most programs do; ours, which has its own, does not chang
 bytes it does: msgspec reads bytes, and a str would be made for nothing. Compression and pings are off. What was
 measured and not taken stands with each.
 
-Run by scripts/bench_receive.py with: CONTENDER PORT SYMBOLS MESSAGES DECODER. It writes one JSON object: events,
+Run by `client_rounds` with: CONTENDER PORT SYMBOLS MESSAGES DECODER. It writes one JSON object: events,
 seconds from just before the subscribe request to the last event (so that nothing read ahead stays uncounted), the
 processor's seconds for the same, and the symbol and time of the last event. Without arguments it writes which
 contenders lack their modules, and the versions of the others.

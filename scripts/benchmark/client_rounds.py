@@ -1,7 +1,7 @@
 """The benchmark of clients: events a second received from one stream, ours beside its peers, in one run.
 
-A process of its own writes ready-made frames (bench_source.py), the same bytes for all. Each contender
-(bench_peers.py) is a fresh process of the same Python: all of them in turn, then all again, round after round. A
+A process of its own writes ready-made frames (`client_source`), the same bytes for all. Each contender
+(`client_peers`) is a fresh process of the same Python: all of them in turn, then all again, round after round. A
 contender that does not end at the right event with the right count is an error, not a number. Ratios are made within
 a round and then summed up, so that what else the machine does falls on both sides; where it does much, the processor's
 time an event is the number to trust.
@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import IO, Any, Final, TypeAlias
 
 import attrs
-from bench_peers import CONTENDERS
-from bench_source import symbol_at, time_at
+
+from benchmark import ENVIRONMENT, program
+from benchmark.client_peers import CONTENDERS
+from benchmark.client_source import symbol_at, time_at
 
 __all__ = ["ReceiveSettings", "known", "run", "table"]
 
-_HERE: Final = Path(__file__).parent
 _REFERENCES: Final = ("trio-websocket", "aiohttp", "picows, uvloop")
 _DEADLINE: Final = 60
 
@@ -62,15 +63,16 @@ def run(settings: ReceiveSettings) -> dict[str, object]:
     Raises:
         SystemExit: one failed, or received anything but the stream.
     """
-    probe: list[str | Path] = [settings.python, _HERE / "bench_peers.py"]
-    here: dict[str, dict[str, str]] = json.loads(subprocess.run(probe, stdout=subprocess.PIPE, check=True).stdout)
+    probe = subprocess.run(
+        program(settings.python, "client_peers"), env=ENVIRONMENT, stdout=subprocess.PIPE, check=True
+    )
+    here: dict[str, dict[str, str]] = json.loads(probe.stdout)
     for name in settings.contenders:
         if why := here["missing"].get(name):
             print(f"  {name} is left out: {why}", file=sys.stderr)
     names = [name for name in settings.contenders if name not in here["missing"]]
-    command: list[str | Path] = [sys.executable, _HERE / "bench_source.py"]
-    command += [str(settings.symbols), str(settings.messages)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as source:
+    command = program(sys.executable, "client_source", settings.symbols, settings.messages)
+    with subprocess.Popen(command, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as source:
         try:
             return _summary(settings, _measure(settings, names, source)) | {"versions": here["versions"]}
         finally:
@@ -96,17 +98,11 @@ def _one(settings: ReceiveSettings, orders: IO[str], port: str, name: str, part:
     count = max(1, int(settings.messages * contender.part * part))
     orders.write(f"{count}\n")
     orders.flush()
-    command: list[str | Path] = [
-        settings.python,
-        _HERE / "bench_peers.py",
-        name,
-        port,
-        str(settings.symbols),
-        str(count),
-        settings.decoder,
-    ]
+    command = program(settings.python, "client_peers", name, port, settings.symbols, count, settings.decoder)
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=_DEADLINE, check=False)
+        done = subprocess.run(
+            command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, timeout=_DEADLINE, check=False
+        )
     except subprocess.TimeoutExpired:
         raise SystemExit(f"{name} did not receive {count:,} events within {_DEADLINE} s") from None
     if done.returncode:
