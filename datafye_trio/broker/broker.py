@@ -13,10 +13,11 @@ from typing import Any, Final, TypeAlias
 import attrs
 import trio
 
+from datafye_trio.broker.chunks import Budget, OutboxLimits
 from datafye_trio.broker.dataset import Dataset
 from datafye_trio.broker.fanout import fan_out
 from datafye_trio.broker.latest import Slot
-from datafye_trio.broker.outbox import Budget, Outbox, OutboxLimits
+from datafye_trio.broker.outbox import Outbox
 from datafye_trio.broker.ring import RingLimits, RingStore
 from datafye_trio.broker.subscriber import Subscriber
 from datafye_trio.broker.topic import Topic

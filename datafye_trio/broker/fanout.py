@@ -11,7 +11,7 @@ from functools import partial
 from itertools import chain
 from typing import TypeAlias
 
-from datafye_trio.broker.outbox import CHUNK_BYTES, Chunk
+from datafye_trio.broker.chunks import CHUNK_BYTES, Chunk
 from datafye_trio.broker.subscriber import Subscriber
 from datafye_trio.broker.topic import CatchUp, Topic
 from datafye_trio.model import Event

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from datafye_trio.broker.outbox import Chunk, Outbox
+from datafye_trio.broker.chunks import Chunk
+from datafye_trio.broker.outbox import Outbox
 from datafye_trio.model import Event
 
 if TYPE_CHECKING:

@@ -6,76 +6,25 @@ itself: a chunk would be handed straight to it, where `drop_oldest` can no longe
 would overtake it. It waits on a second channel, the bell, which holds one token. Answers to requests travel in the
 channel, in order with the data, because `unsubscribed` must not be followed by data that was queued before it; only
 heartbeats and pongs overtake (`express`).
+
+Where nothing waits, a chunk goes past all this straight to the socket (`direct`), and what the socket does not take is
+left to the writer. To wake a writer costs more than most chunks: with 600 messages a second to 100 clients, a delivery
+took 32 us of processor that way and takes 5.5 now; the last of 100 clients had a message of an idle server after 4.8 ms
+before, and has it after 1.0.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final
 
-import attrs
 import trio
 
-if TYPE_CHECKING:
-    from datafye_trio.broker.latest import LatestBatch
-    from datafye_trio.broker.topic import Topic
+from datafye_trio.broker.chunks import CHUNK_BYTES, Budget, Chunk, Gaps, OutboxLimits, OutboxStatistics
 
-__all__ = [
-    "CHUNK_BYTES", "STREAM_MESSAGES", "Budget", "Chunk", "Gaps", "Outbox", "OutboxLimits", "OutboxStatistics", "Policy",
-]  # fmt: skip
-
-CHUNK_BYTES: Final = 64 * 1024
-"""The most bytes of one chunk, unless it is a single message."""
-
-Policy: TypeAlias = Literal["disconnect", "drop_oldest"]
-
-
-@attrs.frozen
-class OutboxLimits:
-    """How much may wait for one client; `seconds` is the age of the oldest chunk. Whichever comes first."""
-
-    messages: int = 16_384
-    bytes: int = 8 * 2**20
-    seconds: float = 5.0
-    policy: Policy = "disconnect"
-
-
-@attrs.define
-class Budget:
-    """Bytes held in all outboxes of a process; over `limit`, the outbox that grows is treated as full."""
-
-    limit: int
-    used: int = 0
-
-
-@attrs.define(eq=False)
-class Chunk:
-    """Ready-made frames, shared by all outboxes that take them. `messages` counts data messages: 0 is an answer.
-
-    `spans` names them for an exact gap, (topic, first, last) each; it is called only when the chunk is dropped.
-    """
-
-    data: bytes
-    messages: int = 0
-    spans: Callable[[], Iterable[tuple[Topic, int, int]]] = tuple
-    latest: LatestBatch | None = None
-
-
-@attrs.frozen
-class OutboxStatistics:
-    """A moment of an outbox: what waits, the age of the oldest in seconds, and what went out or was dropped so far."""
-
-    messages: int
-    bytes: int
-    age: float
-    sent: int
-    dropped: int
-
-
-Gaps: TypeAlias = "dict[Topic, tuple[int, int]]"
-"""For each topic the first and last `seq` that was dropped."""
+__all__ = ["MAX_EXPRESS", "STREAM_BYTES", "STREAM_MESSAGES", "Outbox"]
 
 _WAKE: Final = Chunk(b"")
 STALL_SECONDS: Final = 5.0
@@ -117,6 +66,9 @@ class Outbox:
         self._messages = self._bytes = self._held_bytes = self._dropped = 0
         self._moved = trio.current_time()
         self._closed = False
+        self.direct: Callable[[bytes], int | None] | None = None
+        """Where nothing waits, a chunk goes this way at once: it returns how many bytes the writer is to finish, or
+        None, for a chunk that has to wait. None where there is no such way."""
 
     def statistics(self) -> OutboxStatistics:
         """What waits and what went, at this moment."""
@@ -126,6 +78,13 @@ class Outbox:
         """Queue a chunk, or do what the policy says when there is no room. Never blocks, never raises."""
         if self._closed:
             return
+        if self.direct is not None and not (self._times or self._express or self._held) and chunk.data:
+            left = self.direct(chunk.data)
+            if left is not None:
+                self.sent += chunk.messages
+                if left:
+                    self._add(_WAKE, trio.current_time())
+                return
         now = trio.current_time()
         if not self._times:
             self._moved = now  # and not once dropping has emptied it: that is no reading
@@ -133,12 +92,7 @@ class Outbox:
             self.close()
             self._on_full()
             return
-        self._times.append(now)
-        self._messages += chunk.messages
-        self._charge(len(chunk.data))
-        self._send.send_nowait(chunk)
-        with suppress(trio.WouldBlock):  # it rings already
-            self._ring.send_nowait(None)
+        self._add(chunk, now)
 
     def express(self, make: Callable[[], bytes]) -> None:
         """Have the writer send `make()` before anything that waits; it is called when it is written."""
@@ -238,6 +192,14 @@ class Outbox:
         self._charge(-self._held_bytes)
         self._held_bytes = 0
         return held
+
+    def _add(self, chunk: Chunk, now: float) -> None:
+        self._times.append(now)
+        self._messages += chunk.messages
+        self._charge(len(chunk.data))
+        self._send.send_nowait(chunk)
+        with suppress(trio.WouldBlock):  # it rings already
+            self._ring.send_nowait(None)
 
     def _pop(self) -> Chunk:
         self._times.popleft()

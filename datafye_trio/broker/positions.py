@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from datafye_trio.broker.chunks import Chunk
 from datafye_trio.broker.fanout import fan_out
-from datafye_trio.broker.outbox import Chunk
 from datafye_trio.broker.topic import BoardKey, CatchUp, Routed, Topic
 from datafye_trio.broker.validate import check_event
 from datafye_trio.errors import EventError, RequestError

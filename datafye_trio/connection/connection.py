@@ -71,6 +71,7 @@ class Connection:
             max_errors=config.requests.errors,
         )
         self._subscriber: Subscriber = broker.subscriber(encoding, self._slow, history=endpoint.history)
+        self._subscriber.outbox.direct = socket.direct
         self._heartbeats = Heartbeats(config.heartbeat, now)
         self._handler = Handler(broker, self._subscriber, endpoint, config.requests, self._heartbeats.answered)
         self._writer = Writer(socket, self._subscriber, broker, self._session)

@@ -21,7 +21,8 @@ import msgspec
 import trio
 
 from datafye_trio.broker import Broker, CatchUp, Chunk, Delivery, Subscriber, Topic
-from datafye_trio.broker.outbox import CHUNK_BYTES, STREAM_MESSAGES
+from datafye_trio.broker.chunks import CHUNK_BYTES
+from datafye_trio.broker.outbox import STREAM_MESSAGES
 from datafye_trio.connection.selection import Selection
 from datafye_trio.errors import RequestError
 from datafye_trio.protocol import ErrorCode, ResumeFrom, normalise_symbol

@@ -7,7 +7,7 @@ from typing import Final
 import trio
 
 from datafye_trio.broker import Broker, Chunk, Gaps, Subscriber
-from datafye_trio.broker.outbox import CHUNK_BYTES
+from datafye_trio.broker.chunks import CHUNK_BYTES
 from datafye_trio.protocol import Session, State, Trigger
 from datafye_trio.wire import ServerSocket
 
@@ -43,9 +43,9 @@ class Writer:
         Raises:
             SocketClosed: the peer is gone, or does not read.
         """
-        while not self._stopped or self._outbox.pending():
+        while not self._stopped or self._outbox.pending() or self._socket.unsent:
             frames, messages = await self._collect()
-            if frames:
+            if frames or self._socket.unsent:
                 await self._socket.send(frames[0] if len(frames) == 1 else b"".join(frames))
                 self._outbox.sent += messages
         if self._session.state is State.DRAINING:

@@ -13,6 +13,9 @@ ready-made. What it leaves open is closed here:
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -55,6 +58,7 @@ class GuardStream(trio.abc.Stream):
         self._limits = limits
         self._opened = trio.Event()
         self._lock = trio.Lock()
+        self._unsent = b""
         self._broken = False
         self._released = False
         self._write_until = float("inf")
@@ -68,6 +72,17 @@ class GuardStream(trio.abc.Stream):
     def broken(self) -> bool:
         """Whether a write was cut off: half a frame may be out, and nothing can follow it."""
         return self._broken
+
+    @property
+    def direct(self) -> Callable[[bytes], int | None] | None:
+        """`write_nowait`, where the transport is a bare socket: TLS has no such way, nor has a stream in memory."""
+        bare = isinstance(self._stream, trio.SocketStream) and sys.platform != "win32"  # where a socket is no file
+        return self._write_nowait if bare else None
+
+    @property
+    def unsent(self) -> bool:
+        """Whether `direct` has left something, which goes out with the next write."""
+        return bool(self._unsent)
 
     @property
     def writable(self) -> bool:
@@ -89,7 +104,9 @@ class GuardStream(trio.abc.Stream):
             if self._broken:
                 raise trio.BrokenResourceError("an earlier write was cut off")
             self.close_sent = bool(data) and data[0] == _CLOSE_BYTE
-            await self._write(data)
+            data, self._unsent = self._unsent + data, b""
+            if data:
+                await self._write(data)
         finally:
             self._lock.release()
         self._opened.set()
@@ -130,6 +147,21 @@ class GuardStream(trio.abc.Stream):
         """The library above is done; the transport stays open for the close frame that may be due."""
         self._released = True
         await trio.lowlevel.checkpoint()
+
+    def _write_nowait(self, data: bytes) -> int | None:
+        """Write whole frames at once if no other write is under way: how many bytes are left, or None if none is taken.
+
+        What is left is kept, and goes out before anything else: have somebody write. Never waits, never raises: what is
+        wrong with the socket is the next write's to find.
+        """
+        if self._unsent or self._broken or self.close_sent or self._lock.locked():
+            return None
+        try:
+            written = os.write(self._stream.socket.fileno(), data)  # type: ignore[attr-defined]  # see `direct`
+        except OSError:
+            return None
+        self._unsent = data[written:]
+        return len(self._unsent)
 
     async def _acquire(self) -> None:
         try:

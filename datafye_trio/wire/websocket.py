@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -45,6 +46,18 @@ class ServerSocket:
         self._websocket = websocket
 
     @property
+    def direct(self) -> Callable[[bytes], int | None] | None:
+        """A way to write ready-made frames at once, where there is one: how many bytes are left for the next `send`, or
+        None if none is taken since a write is under way, or the socket takes none.
+        """
+        return self._guard.direct
+
+    @property
+    def unsent(self) -> bool:
+        """Whether `direct` has left something for the next `send`."""
+        return self._guard.unsent
+
+    @property
     def last_frame(self) -> float:
         """The trio time of the last frame of any kind that came in."""
         return self._guard.last_frame
@@ -62,7 +75,7 @@ class ServerSocket:
         return message
 
     async def send(self, frames: bytes) -> None:
-        """Write ready-made frames. Not cancel-safe: a cancelled write ends the connection.
+        """Write ready-made frames, behind what `direct` has left. Not cancel-safe: cancelled, it ends the connection.
 
         Raises:
             SocketClosed: they could not be written.

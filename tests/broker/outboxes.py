@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from broker.kit import make_topic
 
-from datafye_trio.broker.outbox import Budget, Chunk, Outbox, OutboxLimits
+from datafye_trio.broker.chunks import Budget, Chunk, OutboxLimits
+from datafye_trio.broker.outbox import Outbox
 from datafye_trio.broker.topic import Topic
 
 TOPIC = make_topic()

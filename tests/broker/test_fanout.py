@@ -12,8 +12,8 @@ from support import quote, trade
 
 from datafye_trio import Program
 from datafye_trio.broker import Chunk, Dataset, Delivery
+from datafye_trio.broker.chunks import CHUNK_BYTES
 from datafye_trio.broker.fanout import fan_out
-from datafye_trio.broker.outbox import CHUNK_BYTES
 from datafye_trio.model import Event, Halt
 from datafye_trio.protocol import Encoding
 

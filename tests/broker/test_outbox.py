@@ -7,7 +7,8 @@ import trio
 from broker.outboxes import Probe, answer, data
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from datafye_trio.broker.outbox import MAX_EXPRESS, Budget, Chunk, OutboxStatistics, Policy
+from datafye_trio.broker.chunks import Budget, Chunk, OutboxStatistics, Policy
+from datafye_trio.broker.outbox import MAX_EXPRESS
 
 
 async def test_chunks_come_out_in_order_and_are_counted(autojump_clock: MockClock) -> None:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from datafye_trio.broker.chunks import Budget, Chunk, OutboxStatistics
 from datafye_trio.broker.latest import LatestBatch
-from datafye_trio.broker.outbox import Budget, Chunk, OutboxStatistics
 
 
 async def test_dropping_leaves_one_merged_gap_a_topic_in_place() -> None:

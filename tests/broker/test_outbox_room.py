@@ -9,7 +9,8 @@ import trio
 from broker.outboxes import Probe, answer, data
 from trio.testing import MockClock, assert_checkpoints
 
-from datafye_trio.broker.outbox import STREAM_BYTES, STREAM_MESSAGES, Budget
+from datafye_trio.broker.chunks import Budget
+from datafye_trio.broker.outbox import STREAM_BYTES, STREAM_MESSAGES
 
 
 async def test_room_for_stored_data_is_far_below_the_limits(autojump_clock: MockClock) -> None:

@@ -13,7 +13,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from datafye_trio import Halt
 from datafye_trio.broker import Chunk, Delivery, Topic
-from datafye_trio.broker.outbox import CHUNK_BYTES, STREAM_MESSAGES
+from datafye_trio.broker.chunks import CHUNK_BYTES
+from datafye_trio.broker.outbox import STREAM_MESSAGES
 from datafye_trio.connection.resuming import ResumePoint, Resuming
 
 EPOCH = "epoch-1"

@@ -1,0 +1,65 @@
+"""Chunks, what an outbox that holds them may hold, and what it tells of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import attrs
+
+if TYPE_CHECKING:
+    from datafye_trio.broker.latest import LatestBatch
+    from datafye_trio.broker.topic import Topic
+
+__all__ = ["CHUNK_BYTES", "Budget", "Chunk", "Gaps", "OutboxLimits", "OutboxStatistics", "Policy"]
+
+CHUNK_BYTES: Final = 64 * 1024
+"""The most bytes of one chunk, unless it is a single message."""
+
+Policy: TypeAlias = Literal["disconnect", "drop_oldest"]
+
+
+@attrs.frozen
+class OutboxLimits:
+    """How much may wait for one client; `seconds` is the age of the oldest chunk. Whichever comes first."""
+
+    messages: int = 16_384
+    bytes: int = 8 * 2**20
+    seconds: float = 5.0
+    policy: Policy = "disconnect"
+
+
+@attrs.define
+class Budget:
+    """Bytes held in all outboxes of a process; over `limit`, the outbox that grows is treated as full."""
+
+    limit: int
+    used: int = 0
+
+
+@attrs.define(eq=False)
+class Chunk:
+    """Ready-made frames, shared by all outboxes that take them. `messages` counts data messages: 0 is an answer.
+
+    `spans` names them for an exact gap, (topic, first, last) each; it is called only when the chunk is dropped.
+    """
+
+    data: bytes
+    messages: int = 0
+    spans: Callable[[], Iterable[tuple[Topic, int, int]]] = tuple
+    latest: LatestBatch | None = None
+
+
+@attrs.frozen
+class OutboxStatistics:
+    """A moment of an outbox: what waits, the age of the oldest in seconds, and what went out or was dropped so far."""
+
+    messages: int
+    bytes: int
+    age: float
+    sent: int
+    dropped: int
+
+
+Gaps: TypeAlias = "dict[Topic, tuple[int, int]]"
+"""For each topic the first and last `seq` that was dropped."""
