@@ -200,14 +200,15 @@ class Broker:
 
     def encode(self, topic: Topic, event: Event, seq: int, encoding: Encoding) -> bytes:
         """The frame of a data message."""
-        return self.frame(self.codec.write(self._fields(topic, event, seq), encoding), encoding)
+        return self.frame(self.codec.write(self._data(topic, event, seq), encoding), encoding)
 
     def snapshot(self, topic: Topic, encoding: Encoding) -> bytes | None:
         """The frame of a topic's latest data message, sent once more; None if there is none."""
         if topic.latest is None:
             return None
-        fields = self._fields(topic, topic.latest, topic.seq) | {"snapshot": True}
-        return self.frame(self.codec.write(fields, encoding), encoding)
+        data = self._data(topic, topic.latest, topic.seq)
+        data.snapshot = True
+        return self.frame(self.codec.write(data, encoding), encoding)
 
     def gap(self, topic: Topic, reason: str, lost: tuple[int, int] | None, encoding: Encoding) -> bytes:
         """The frame of a gap: the first and last `seq` lost, None where that is unknown."""
@@ -256,21 +257,21 @@ class Broker:
             fan_out(events[start : start + _SLICE], self.encode, trio.current_time())
             await trio.lowlevel.checkpoint()
 
-    def _fields(self, topic: Topic, event: Event, seq: int) -> dict[str, Any]:
+    def _data(self, topic: Topic, event: Event, seq: int) -> Any:
         board = topic.board
-        fields = self.codec.data_dict(event, board.dataset, board.asset_class, seq)
+        data = self.codec.data(event, board.dataset, board.asset_class, seq)
         if board.key.running:
             # Final bars go out on both topics: with two numberings, nobody could tell which is which.
-            fields["running"] = True
+            data.running = True
         if event.__class__ in _SHARED:
-            fields["channel"] = board.key.channel
-        return fields
+            data.channel = board.key.channel
+        return data
 
     def _render(self, topic: Topic, slot: Slot, encoding: Encoding) -> bytes:
-        fields = self._fields(topic, slot.event, slot.seq)
+        data = self._data(topic, slot.event, slot.seq)
         if slot.skipped:
-            fields["conflated"] = slot.skipped
-        return self.frame(self.codec.write(fields, encoding), encoding)
+            data.conflated = slot.skipped
+        return self.frame(self.codec.write(data, encoding), encoding)
 
 
 def _size(batch: Batch) -> int:

@@ -60,8 +60,8 @@ class Outlet:
         """The frame of one data message."""
         info = order.stored.dataset.info
         codec = self._broker.codec
-        fields = codec.stream_dict(event, info.name, info.asset_class, order.stream)
-        return self._broker.frame(codec.write(fields, self._encoding), self._encoding)
+        data = codec.stored(event, info.name, info.asset_class, order.stream)
+        return self._broker.frame(codec.write(data, self._encoding), self._encoding)
 
 
 class Stream:

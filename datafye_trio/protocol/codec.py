@@ -1,9 +1,10 @@
 """The one codec: messages and events to bytes and back, as JSON text or as MessagePack (protocol.md section 3).
 
-`type` comes first, no spaces, absent optionals are left out. Dicts are made by functions that cattrs generates,
-msgspec writes them: given attrs classes directly, msgspec would ignore the renames, sort `type` last and write None
-as null. Times of events are nanoseconds inside; a server configured to `us` or `ms` divides on the way out. Times of
-all other messages are in that unit from the start (`Codec.timestamp`): `pong` brings them back.
+`type` comes first, no spaces, absent optionals are left out. msgspec writes it all: dicts made by functions that cattrs
+generates, and for events, which are many, structs (`data_encoder`). Given attrs classes directly, it would ignore the
+renames, sort `type` last and write None as null. Times of events are nanoseconds inside; a server configured to `us` or
+`ms` divides on the way out. Times of all other messages are in that unit from the start (`Codec.timestamp`): `pong`
+brings them back.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from datafye_trio.errors import RequestError
 from datafye_trio.model import Event
 from datafye_trio.protocol.codes import ErrorCode
 from datafye_trio.protocol.converters import make_converter
+from datafye_trio.protocol.data_encoder import LIVE, STORED, TIMES
 from datafye_trio.protocol.messages import EVENT_TYPES, MESSAGE_TYPES, Data, Message
 from datafye_trio.protocol.strict import parse_json, parse_msgpack
 
@@ -28,7 +30,6 @@ Encoding: TypeAlias = Literal["json", "msgpack"]
 TimestampUnit: TypeAlias = Literal["ns", "us", "ms"]
 
 NS_PER_UNIT: Final[dict[TimestampUnit, int]] = {"ns": 1, "us": 1_000, "ms": 1_000_000}
-_TIMES: Final = ("timestamp", "exchangeTimestamp", "trfTimestamp", "datetime")
 _CONVERTER: Final = make_converter()
 
 
@@ -42,51 +43,37 @@ class Codec:
             "json": msgspec.json.Encoder().encode,
             "msgpack": msgspec.msgpack.Encoder().encode,
         }
-        kinds = MESSAGE_TYPES | EVENT_TYPES
-        self._names: Final = {cls: name for name, cls in kinds.items()}
-        self._to_dict: Final = {cls: _CONVERTER.get_unstructure_hook(cls) for cls in kinds.values()}
+        self._names: Final = {cls: name for name, cls in MESSAGE_TYPES.items()}
+        self._to_dict: Final = {cls: _CONVERTER.get_unstructure_hook(cls) for cls in MESSAGE_TYPES.values()}
 
     def encode(self, message: Message, encoding: Encoding = "json") -> bytes:
         """The payload of a message that is no data."""
         cls = type(message)
         return self._write[encoding]({"type": self._names[cls], **self._to_dict[cls](message)})
 
-    def data_dict(self, event: Event, dataset: str, asset_class: str, seq: int) -> dict[str, Any]:
-        """The plain form of a live data message, ready for `write`; `snapshot` and `conflated` may be added to it."""
-        cls = type(event)
-        return {
-            "type": self._names[cls],
-            "dataset": dataset,
-            "assetClass": asset_class,
-            "seq": seq,
-            **self._scaled(self._to_dict[cls](event)),
-        }
+    def data(self, event: Event, dataset: str, asset_class: str, seq: int) -> Any:
+        """A live data message, ready for `write`; its `snapshot`, `conflated`, `running` and `channel` may be set."""
+        found = LIVE[event.__class__](event, dataset, asset_class, seq)
+        return found if self._divisor == 1 else self._scaled(found, event)
 
-    def stream_dict(self, event: Event, dataset: str, asset_class: str, stream: str | int) -> dict[str, Any]:
-        """The plain form of a stored data message, ready for `write`: a `stream` stands in place of the `seq`."""
-        cls = type(event)
-        return {
-            "type": self._names[cls],
-            "dataset": dataset,
-            "assetClass": asset_class,
-            "stream": stream,
-            **self._scaled(self._to_dict[cls](event)),
-        }
+    def stored(self, event: Event, dataset: str, asset_class: str, stream: str | int) -> Any:
+        """A stored data message, ready for `write`: a `stream` stands in place of the `seq`."""
+        found = STORED[event.__class__](event, dataset, asset_class, stream)
+        return found if self._divisor == 1 else self._scaled(found, event)
 
-    def write(self, fields: dict[str, Any], encoding: Encoding) -> bytes:
-        """The payload of a plain form."""
-        return self._write[encoding](fields)
+    def write(self, data: Any, encoding: Encoding) -> bytes:
+        """The payload of a data message."""
+        return self._write[encoding](data)
 
     def timestamp(self, time_ns: int) -> int:
         """A time in this codec's unit, for the messages that are no events."""
         return time_ns // self._divisor
 
-    def _scaled(self, fields: dict[str, Any]) -> dict[str, Any]:
-        if self._divisor != 1:
-            for name in _TIMES:
-                if name in fields:
-                    fields[name] //= self._divisor
-        return fields
+    def _scaled(self, found: Any, event: Event) -> Any:
+        for name in TIMES[event.__class__]:
+            if (time := getattr(event, name)) is not None:
+                setattr(found, name, time // self._divisor)
+        return found
 
 
 def decode_message(payload: str | bytes, encoding: Encoding = "json") -> Message | Data:

@@ -89,7 +89,7 @@ def make_stream(symbols: int, messages: int) -> tuple[bytes, list[int]]:
     for number in range(messages):
         symbol, bid = symbol_at(number, symbols), 10_000 + number * 7_919 % 5_000
         quote = Quote(symbol, time_at(number), bid / 100, 100 + number % 900, (bid + 3) / 100, 500)
-        fields = codec.data_dict(quote, _DATASET["dataset"], _DATASET["assetClass"], number // symbols + 1)
+        fields = codec.data(quote, _DATASET["dataset"], _DATASET["assetClass"], number // symbols + 1)
         frames.append(data_frame(codec.write(fields, "json"), "json"))
         end += len(frames[-1])
         ends.append(end)

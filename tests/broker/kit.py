@@ -42,9 +42,9 @@ class CountingCodec(Codec):
         super().__init__()
         self.written: list[tuple[Encoding, str, int]] = []
 
-    def write(self, fields: dict[str, Any], encoding: Encoding) -> bytes:
-        self.written.append((encoding, fields["symbol"], fields["seq"]))
-        return super().write(fields, encoding)
+    def write(self, data: Any, encoding: Encoding) -> bytes:
+        self.written.append((encoding, data.symbol, data.seq))
+        return super().write(data, encoding)
 
 
 def make_broker(

@@ -41,7 +41,7 @@ def test_sound_events_pass_and_can_be_written_and_read(event: Event) -> None:
     check_event(event)
     codec = Codec()
     for encoding in ("json", "msgpack"):
-        payload = codec.write(codec.data_dict(event, "D", "stocks", 1), encoding)
+        payload = codec.write(codec.data(event, "D", "stocks", 1), encoding)
         assert decode_message(payload, encoding).event == event
 
 
@@ -121,10 +121,10 @@ def test_what_passes_can_be_written_and_comes_back_the_same(data: st.DataObject)
     except EventError:
         return
     codec = Codec()
-    payload = codec.write(codec.data_dict(event, "D", "stocks", 1), "json")
+    payload = codec.write(codec.data(event, "D", "stocks", 1), "json")
     json.loads(payload.decode(), parse_constant=pytest.fail)
     assert decode_message(payload).event == event
-    assert decode_message(codec.write(codec.data_dict(event, "D", "stocks", 1), "msgpack"), "msgpack").event == event
+    assert decode_message(codec.write(codec.data(event, "D", "stocks", 1), "msgpack"), "msgpack").event == event
 
 
 TICKS = DatasetInfo("Ticks", AssetClass.STOCKS, (Channel.TRADES, Channel.QUOTES))

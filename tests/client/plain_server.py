@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
+import msgspec
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
 
@@ -153,7 +154,7 @@ class PlainServer:
 
     def frame(self, event: Event) -> dict[str, Any]:
         """A data frame, as a REST record would put it."""
-        fields = self._codec.data_dict(event, "", "", 0)
+        fields = msgspec.to_builtins(self._codec.data(event, "", "", 0))
         kind = fields["type"]
         symbol = {"symbol": event.symbol} if kind in ("sma", "ema") and self._config.indicator_symbols else {}
         return {"type": kind, **symbol, **{name: fields[name] for name in FIELDS[kind] if name in fields}}

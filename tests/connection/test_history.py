@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgpack
+import msgspec
 import pytest
 from connection.kit import BASE, STOCKS
 from connection.stored import DAY, HistoryPeer, Stored, failing, history_client, numbers, trades
@@ -46,7 +47,7 @@ async def test_the_samples_request_is_answered_bar_by_bar(autojump_clock: MockCl
         AssetClass.STOCKS,
     )
     minutes = [bar for bar in folded if bar.frequency == Frequency.MINUTE]
-    expected = [Codec().stream_dict(bar, "Synthetic", "stocks", "s1") for bar in minutes]
+    expected = [msgspec.to_builtins(Codec().stored(bar, "Synthetic", "stocks", "s1")) for bar in minutes]
     assert bars == expected
     assert all("seq" not in bar and list(bar)[:4] == ["type", "dataset", "assetClass", "stream"] for bar in bars)
 

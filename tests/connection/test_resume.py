@@ -206,7 +206,8 @@ async def test_a_client_of_messagepack_gets_the_same(autojump_clock: MockClock) 
         await packed.stream.send_all(masked(2, msgpack.packb(past)))
         assert msgpack.unpackb((await packed.frame())[1])["type"] == "subscribed"
         for _ in range(3):
-            assert await packed.frame() == await live.frame()
+            # As messages: the head of a map of twelve may have one byte or three.
+            assert msgpack.unpackb((await packed.frame())[1]) == msgpack.unpackb((await live.frame())[1])
 
 
 @pytest.mark.parametrize(

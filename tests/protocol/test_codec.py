@@ -84,7 +84,7 @@ def test_messages_round_trip(message: Message, encoding: Encoding) -> None:
 @given(event=EVENTS, seq=st.integers(1, 2**63), encoding=st.sampled_from(ENCODINGS))
 def test_events_round_trip(event: Event, seq: int, encoding: Encoding) -> None:
     codec = Codec()
-    payload = codec.write(codec.data_dict(event, "SIP", AssetClass.STOCKS, seq), encoding)
+    payload = codec.write(codec.data(event, "SIP", AssetClass.STOCKS, seq), encoding)
     assert decode_message(payload, encoding) == Data(event, "SIP", "stocks", seq)
 
 
@@ -92,7 +92,7 @@ def test_events_round_trip(event: Event, seq: int, encoding: Encoding) -> None:
 @given(event=EVENTS, stream=st.integers(0, 2**63) | st.text(max_size=9), encoding=st.sampled_from(ENCODINGS))
 def test_stored_events_round_trip(event: Event, stream: int | str, encoding: Encoding) -> None:
     codec = Codec()
-    payload = codec.write(codec.stream_dict(event, "SIP", AssetClass.STOCKS, stream), encoding)
+    payload = codec.write(codec.stored(event, "SIP", AssetClass.STOCKS, stream), encoding)
     assert decode_message(payload, encoding) == Data(event, "SIP", "stocks", stream=stream)
 
 
@@ -114,7 +114,7 @@ def test_requests_round_trip(request: tuple[Request, bool]) -> None:
 def test_prices_read_back_as_the_same_double(number: float) -> None:
     codec = Codec()
     trade = Trade("A", 1, number, 1)
-    back = decode_message(codec.write(codec.data_dict(trade, "SIP", "stocks", 1), "json"))
+    back = decode_message(codec.write(codec.data(trade, "SIP", "stocks", 1), "json"))
     assert isinstance(back, Data)
     assert isinstance(back.event, Trade)
     assert (back.event.price, str(back.event.price)) == (number, str(number))  # str: -0.0 is not 0.0
@@ -122,8 +122,8 @@ def test_prices_read_back_as_the_same_double(number: float) -> None:
 
 def test_integers_stay_integers() -> None:
     codec = Codec()
-    assert b'"tradeSize":100,' not in codec.write(codec.data_dict(Trade("A", 1, 1.5, 100.0), "S", "stocks", 1), "json")
-    text = codec.write(codec.data_dict(Trade("A", 1, 1.5, 100), "S", "stocks", 1), "json")
+    assert b'"tradeSize":100,' not in codec.write(codec.data(Trade("A", 1, 1.5, 100.0), "S", "stocks", 1), "json")
+    text = codec.write(codec.data(Trade("A", 1, 1.5, 100), "S", "stocks", 1), "json")
     assert text.endswith(b'"tradePrice":1.5,"tradeSize":100}')
 
 
@@ -140,7 +140,7 @@ def test_times_of_events_are_sent_in_the_unit(unit: TimestampUnit, stamp: int) -
         (Halt("A", time_ns, "x"), ("timestamp",)),
     ]
     for event, names in events:
-        plain = codec.data_dict(event, "SIP", "stocks", 1)
+        plain = msgspec.to_builtins(codec.data(event, "SIP", "stocks", 1))
         assert [plain[name] for name in names] == [stamp] * len(names)
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +37,8 @@ SCALARS = st.one_of(
 
 
 def fields_of(event: Event, unit: TimestampUnit = "ns") -> dict[str, Any]:
-    return Codec(unit).data_dict(event, "SIP", "stocks", 12)
+    plain: dict[str, Any] = msgspec.to_builtins(Codec(unit).data(event, "SIP", "stocks", 12))
+    return plain
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)

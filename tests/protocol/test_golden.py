@@ -221,7 +221,7 @@ def data_cases() -> list[tuple[Event, str, str, str]]:
 @pytest.mark.parametrize(("event", "dataset", "asset_class", "fields"), data_cases())
 def test_data(event: Event, dataset: str, asset_class: str, fields: str) -> None:
     codec = Codec()
-    plain = codec.data_dict(event, dataset, asset_class, 7)
+    plain = codec.data(event, dataset, asset_class, 7)
     kind = NAMES[type(event)]
     text = f'{{"type":"{kind}","dataset":"{dataset}","assetClass":"{asset_class}","seq":7,{fields}}}'
     assert codec.write(plain, "json").decode() == text
@@ -233,18 +233,22 @@ def test_data(event: Event, dataset: str, asset_class: str, fields: str) -> None
 
 def test_marks_of_a_snapshot_of_conflation_and_of_the_topic_of_running_bars() -> None:
     codec = Codec()
-    plain = codec.data_dict(Halt("AAPL", 5, "x"), "SIP", "stocks", 7)
+    plain = msgspec.to_builtins(codec.data(Halt("AAPL", 5, "x"), "SIP", "stocks", 7))
     marks = '"running":true,"snapshot":true,"conflated":3'
     text = f'{{"type":"halt",{ENVELOPE},"symbol":"AAPL","timestamp":5,"reason":"x",{marks}}}'
     assert codec.write(plain | json.loads(f"{{{marks}}}"), "json").decode() == text
+    data = codec.data(Halt("AAPL", 5, "x"), "SIP", "stocks", 7)
+    data.conflated, data.snapshot, data.running = 3, True, True
+    assert codec.write(data, "json").decode() == text
     expected = Data(Halt("AAPL", 5, "x"), "SIP", "stocks", 7, snapshot=True, conflated=3, running=True)
     assert decode_message(text) == DataDecoder().decode(text) == expected
 
 
 def test_a_halt_names_the_channel_it_came_on_but_not_from_an_older_server() -> None:
     text = f'{{"type":"halt",{ENVELOPE},"symbol":"AAPL","timestamp":5,"reason":"x","channel":"trades"}}'
-    plain = Codec().data_dict(Halt("AAPL", 5, "x"), "SIP", "stocks", 7)
-    assert Codec().write(plain | {"channel": "trades"}, "json").decode() == text
+    data = Codec().data(Halt("AAPL", 5, "x"), "SIP", "stocks", 7)
+    data.channel = "trades"
+    assert Codec().write(data, "json").decode() == text
     expected = Data(Halt("AAPL", 5, "x"), "SIP", "stocks", 7, channel="trades")
     assert decode_message(text) == DataDecoder().decode(text) == expected
     older = text.replace(',"channel":"trades"', "")
@@ -253,7 +257,7 @@ def test_a_halt_names_the_channel_it_came_on_but_not_from_an_older_server() -> N
 
 def test_data_of_a_stream_has_its_name_and_no_seq() -> None:
     text = '{"type":"halt","dataset":"SIP","assetClass":"stocks","stream":"s","symbol":"A","timestamp":5,"reason":"x"}'
-    assert Codec().write(Codec().stream_dict(Halt("A", 5, "x"), "SIP", "stocks", "s"), "json").decode() == text
+    assert Codec().write(Codec().stored(Halt("A", 5, "x"), "SIP", "stocks", "s"), "json").decode() == text
     assert decode_message(text) == Data(Halt("A", 5, "x"), "SIP", "stocks", stream="s")
 
 

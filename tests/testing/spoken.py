@@ -9,6 +9,7 @@ import json
 from collections import deque
 from typing import Any, Self
 
+import msgspec
 import trio
 from support import START_NS, RawClient, masked
 
@@ -70,7 +71,7 @@ EMA = Ema("AAPL", "Minute", START_NS, 10.5, LINE, LINE, 0.0, "NONE", LINE, "A", 
 
 def live(event: Event, asset_class: str = "stocks", **more: Any) -> bytes:
     """What the server sends of an event."""
-    return CODEC.write(CODEC.data_dict(event, "SIP", asset_class, 7) | more, "json")
+    return CODEC.write(msgspec.to_builtins(CODEC.data(event, "SIP", asset_class, 7)) | more, "json")
 
 
 def documented(kind: str, asset_class: str = "stocks") -> set[str]:

@@ -193,7 +193,7 @@ def test_no_kind_of_message_is_forgotten() -> None:
 
 
 def test_stored_bars_are_as_live_ones() -> None:
-    stored = CODEC.write(CODEC.stream_dict(BAR, "SIP", "stocks", "s1"), "json")
+    stored = CODEC.write(CODEC.stored(BAR, "SIP", "stocks", "s1"), "json")
     assert left(stored, HISTORY) == left(live(BAR), f"{BASE}/live/aggs")
     assert left(stored, HISTORY) is not None
 
