@@ -1,0 +1,85 @@
+"""The servers that `scripts/bench` measures, and the process that runs one of them: CONTENDER JOB.
+
+Each is in its best reasonable form: every message is encoded once, by msgspec, and the same text goes to all
+connections; compression and pings are off; nothing is dropped. What was measured and not taken stands with each.
+`serving` says what JOB and the orders on stdin are. Without arguments it writes who is here, who cannot run and why,
+and the versions, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any, Final
+
+import attrs
+
+from benchmark import server_ours
+from benchmark.serving import Job
+
+__all__ = ["CONTENDERS", "Contender", "surroundings"]
+
+
+@attrs.frozen
+class Contender:
+    """A server, and the modules that it needs beyond the project's own.
+
+    `dialect` is what its clients speak. `mixed` and `tls` say whether it can do so.
+    """
+
+    run: Callable[[Job], None]
+    needs: tuple[str, ...] = ()
+    dialect: str = "datafye"
+    mixed: bool = True
+    tls: bool = True
+
+    def missing(self) -> str | None:
+        """Why it cannot run here; None where it can."""
+        try:
+            for name in self.needs:
+                import_module(name)
+        except ImportError as error:
+            return str(error)
+        return None
+
+
+CONTENDERS: Final = {
+    "ours": Contender(server_ours.run),
+}
+
+
+def surroundings() -> dict[str, Any]:
+    """Who is here and what each can do, who cannot run here and why, and the versions of what they need."""
+    missing = {name: why for name, one in CONTENDERS.items() if (why := one.missing())}
+    packages = {module.split(".")[0] for name, one in CONTENDERS.items() if name not in missing for module in one.needs}
+    packages |= {"trio", "msgspec"}
+    return {
+        "contenders": {
+            name: {"dialect": one.dialect, "mixed": one.mixed, "tls": one.tls}
+            for name, one in CONTENDERS.items()
+            if name not in missing
+        },
+        "missing": missing,
+        "versions": {name: version(name) for name in sorted(packages)},
+    }
+
+
+def main() -> int:
+    """Run one contender, or without arguments report what is here."""
+    if len(sys.argv) == 1:
+        print(json.dumps(surroundings()))
+        return 0
+    if len(sys.argv) != 3 or sys.argv[1] not in CONTENDERS:
+        raise SystemExit(f"give CONTENDER JOB; the contenders are: {'; '.join(CONTENDERS)}")
+    try:
+        CONTENDERS[sys.argv[1]].run(Job.read(sys.argv[2]))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
