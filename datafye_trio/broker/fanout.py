@@ -6,6 +6,7 @@ subscribed to the same of the touched topics share one chunk.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
@@ -43,29 +44,27 @@ class _Pass:
         # JSON is always made, since the ring keeps it; MessagePack only where a client wants it.
         self.json.append(self._encode(topic, event, seq, "json"))
 
-    def frames(self, indices: Sequence[int], encoding: Encoding) -> list[bytes]:
-        if encoding == "json":
-            return [self.json[index] for index in indices]
-        return [self._packed_frame(index) for index in indices]
+    def frames(self, indices: Sequence[int], encoding: Encoding) -> Iterable[bytes]:
+        return map(self.json.__getitem__ if encoding == "json" else self._packed_frame, indices)
 
     def chunks(self, topics: Sequence[Topic], encoding: Encoding) -> list[Chunk]:
         """The messages of these topics, in the order they were published, as chunks."""
         if len(topics) == 1:
             indices = self.touched[topics[0]]
         else:
-            indices = sorted(chain.from_iterable(self.touched[topic] for topic in topics))
-        return list(self._split(indices, self.frames(indices, encoding)))
+            indices = sorted(chain.from_iterable(map(self.touched.__getitem__, topics)))
+        return list(self._split(indices, encoding))
 
-    def _split(self, indices: Sequence[int], frames: Sequence[bytes]) -> Iterable[Chunk]:
+    def _split(self, indices: Sequence[int], encoding: Encoding) -> Iterable[Chunk]:
         # Halving costs one join too many now and then; adding up sizes one by one would cost Python time a message.
-        data = b"".join(frames)
-        if len(data) <= CHUNK_BYTES or len(frames) == 1:
+        data = b"".join(self.frames(indices, encoding))
+        if len(data) <= CHUNK_BYTES or len(indices) == 1:
             # A chunk may wait for seconds: it holds on to the places only, not to the frames and events of the pass.
-            yield Chunk(data, len(frames), partial(_spans, self.places, indices))
+            yield Chunk(data, len(indices), partial(_spans, self.places, indices))
             return
-        middle = len(frames) // 2
-        yield from self._split(indices[:middle], frames[:middle])
-        yield from self._split(indices[middle:], frames[middle:])
+        middle = len(indices) // 2
+        yield from self._split(indices[:middle], encoding)
+        yield from self._split(indices[middle:], encoding)
 
     def _packed_frame(self, index: int) -> bytes:
         if index not in self._packed:
@@ -96,17 +95,17 @@ def fan_out(events: Iterable[tuple[tuple[Topic, ...], Event]], encode: Encode, n
         for topic in topics:
             work.add(topic, event)
     for topic, indices in work.touched.items():
-        topic.ring.append(now, work.places[indices[0]][1], work.frames(indices, "json"))
+        topic.ring.append(now, work.places[indices[0]][1], list(work.frames(indices, "json")))
     _hand_out(work)
     return len(work.events)
 
 
 def _hand_out(work: _Pass) -> None:
-    reached: dict[Subscriber, list[Topic]] = {}
+    reached: defaultdict[Subscriber, list[Topic]] = defaultdict(list)
     for topic, indices in work.touched.items():
         for subscriber, delivery in topic.subscribers.items():
             if delivery is None:
-                reached.setdefault(subscriber, []).append(topic)
+                reached[subscriber].append(topic)
             elif not isinstance(delivery, CatchUp):
                 subscriber.latest.offer(topic, work.events[indices[-1]], len(indices), delivery)
     shared: dict[tuple[object, ...], list[Chunk]] = {}
