@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import attrs
 
-from benchmark import server_ours
+from benchmark import server_aiohttp, server_ours, server_picows, server_raw, server_trio_websocket, server_websockets
 from benchmark.serving import Job
 
 __all__ = ["CONTENDERS", "Contender", "surroundings"]
@@ -35,9 +35,12 @@ class Contender:
     dialect: str = "datafye"
     mixed: bool = True
     tls: bool = True
+    lacking: Callable[[], str | None] | None = None
 
     def missing(self) -> str | None:
         """Why it cannot run here; None where it can."""
+        if self.lacking is not None and (why := self.lacking()):
+            return why
         try:
             for name in self.needs:
                 import_module(name)
@@ -48,6 +51,14 @@ class Contender:
 
 CONTENDERS: Final = {
     "ours": Contender(server_ours.run),
+    "raw limit": Contender(server_raw.run, mixed=False, lacking=server_raw.missing),
+    "picows, uvloop": Contender(server_picows.run, ("picows", "uvloop")),
+    "aiohttp, uvloop": Contender(server_aiohttp.run_uvloop, ("aiohttp", "uvloop")),
+    "aiohttp": Contender(server_aiohttp.run_asyncio, ("aiohttp",)),
+    "websockets, uvloop": Contender(server_websockets.run_uvloop, ("websockets.asyncio.server", "uvloop")),
+    "websockets": Contender(server_websockets.run_asyncio, ("websockets.asyncio.server",)),
+    "websockets.trio": Contender(server_websockets.run_trio, ("websockets.trio.server",)),
+    "trio-websocket": Contender(server_trio_websocket.run),
 }
 
 

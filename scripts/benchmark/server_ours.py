@@ -6,13 +6,13 @@ outboxes. The source makes events of plain numbers, as a feed's adapter does; th
 
 from __future__ import annotations
 
-import os
 import time
 
 import trio
 
 from benchmark.payload import CHANNELS, DATASET, is_trade, quote_values, symbol_of, trade_values
 from benchmark.serving import WAKE_SECONDS, Job, dues, open_files, read_order, tell
+from benchmark.serving_loops import TrioLines
 from datafye_trio import Quote, ServerConfig, Trade, open_server
 from datafye_trio.model import AssetClass, Channel, DatasetInfo, Event
 from datafye_trio.sources import BATCH, Publisher
@@ -23,7 +23,7 @@ __all__ = ["run"]
 class Obedient:
     """A source that publishes what stdin orders; `finished` when there is no more to do."""
 
-    def __init__(self, job: Job, lines: Lines) -> None:
+    def __init__(self, job: Job, lines: TrioLines) -> None:
         channels = CHANNELS if job.symbols > 1 else CHANNELS[:1]
         self.dataset = DatasetInfo(DATASET, AssetClass.STOCKS, tuple(map(Channel, channels)))
         self.finished = trio.Event()
@@ -81,24 +81,6 @@ def _event(number: int, stamp: int, symbols: int) -> Event:
     return Quote(symbol, stamp, *quote_values(number))
 
 
-class Lines:
-    """The lines of stdin."""
-
-    def __init__(self) -> None:
-        self._stream = trio.lowlevel.FdStream(os.dup(0))
-        self._rest = b""
-
-    async def next(self) -> bytes:
-        """The next one, empty at the end. Cancel-safe."""
-        while b"\n" not in self._rest:
-            data = await self._stream.receive_some()
-            if not data:
-                return b""
-            self._rest += data
-        line, self._rest = self._rest.split(b"\n", 1)
-        return line + b"\n"
-
-
 def run(job: Job) -> None:
     """Serve until stdin says `quit` or ends."""
     open_files()
@@ -106,7 +88,7 @@ def run(job: Job) -> None:
 
 
 async def _serve(job: Job) -> None:
-    source = Obedient(job, Lines())
+    source = Obedient(job, TrioLines())
     async with open_server(ServerConfig(port=0, cert=job.certificate, key=job.key), [source]) as server:
         tell(port=server.port)
         await source.finished.wait()
