@@ -169,28 +169,39 @@ class Driven:
         self._order({})
         return self._answer()
 
+    def finish(self) -> None:
+        """Have it end by itself, and wait for that."""
+        self._orders.close()
+        for _ in self._answers:
+            pass
+
     def _order(self, order: dict[str, int]) -> None:
         self._orders.write(json.dumps(order) + "\n")
         self._orders.flush()
 
     def _answer(self) -> float:
-        if not (line := self._answers.readline()):
+        if not (line := _object(self._answers)):
             raise SystemExit("the server of the benchmark has ended")
         return float(json.loads(line)["processor_seconds"])
 
 
+def _object(lines: Iterable[str]) -> str:
+    """The next line with a JSON object: what the process is run by may write to stdout, too. Empty at the end."""
+    return next((line for line in lines if line.startswith("{")), "")
+
+
 @contextmanager
-def open_driven() -> Iterator[Driven]:
-    """A server in a process of its own, which ends with the block."""
+def open_driven(run_by: Sequence[str] = ()) -> Iterator[Driven]:
+    """A server in a process of its own, which ends with the block; `run_by` is the command that runs it, if any."""
     with subprocess.Popen(
-        program(sys.executable, "driven"),
+        [*run_by, *program(sys.executable, "driven")],
         env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         try:
-            if process.stdin is None or process.stdout is None or not (line := process.stdout.readline()):
+            if process.stdin is None or process.stdout is None or not (line := _object(process.stdout)):
                 raise SystemExit("the server of the benchmark did not start")
             yield Driven(json.loads(line)["port"], process.pid, process.stdin, process.stdout)
         finally:

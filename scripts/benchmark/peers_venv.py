@@ -14,7 +14,7 @@ from typing import Final
 
 from _setup import ROOT, SetupError, failure, is_network_failure, only_one, run, say
 
-__all__ = ["PEERS", "SetupError", "peers_python"]
+__all__ = ["PEERS", "SetupError", "peers_python", "tool"]
 
 PEERS: Final = ("websockets>=17", "aiohttp>=3.12", "picows>=1.10", "uvloop>=0.21")
 
@@ -35,6 +35,21 @@ def peers_python() -> Path:
             _make()
             _READY.write_text(wanted)
     return _PYTHON
+
+
+def tool(name: str, requirement: str) -> Path:
+    """A program that one command alone wants: put into `.venv-bench` on first use, and no peer that is waited for.
+
+    Raises:
+        SetupError: it cannot be installed here.
+    """
+    program = peers_python().parent / name
+    with only_one():
+        if not program.is_file():
+            say(f"Installing {requirement} into .venv-bench.")
+            if output := _install(requirement):
+                raise failure(f"Installing {requirement}", output)
+    return program
 
 
 def _fingerprint() -> str:
