@@ -73,8 +73,8 @@ class Client:
             self.subscribed = True
         return bool(data)
 
-    def write(self) -> None:
-        """Write until the socket takes no more, or nothing waits."""
+    def write(self) -> bool:
+        """Write until nothing waits; False where the socket takes no more."""
         waiting = self.waiting
         try:
             while waiting:
@@ -86,6 +86,7 @@ class Client:
             self.blocked = False
         except _LATER:
             self.blocked = True
+        return not self.blocked
 
 
 class Raw:
@@ -147,10 +148,8 @@ class Raw:
                 self._accept()
             else:
                 client = self._clients[number]
-                if events & select.EPOLLOUT:
-                    client.write()
-                    if not client.blocked:
-                        self._epoll.modify(number, select.EPOLLIN)
+                if events & select.EPOLLOUT and client.write():
+                    self._epoll.modify(number, select.EPOLLIN)
                 if events & ~select.EPOLLOUT and not client.read():
                     self._epoll.unregister(number)
                     client.socket.close()
@@ -190,10 +189,8 @@ class Raw:
         for number, client in self._clients.items():
             if client.subscribed:
                 client.waiting.append(memoryview(data))
-                if not client.blocked:
-                    client.write()
-                    if client.blocked:
-                        self._epoll.modify(number, select.EPOLLIN | select.EPOLLOUT)
+                if not client.blocked and not client.write():
+                    self._epoll.modify(number, select.EPOLLIN | select.EPOLLOUT)
 
 
 def _chunks(frames: list[bytes]) -> Iterator[bytes]:
