@@ -17,7 +17,15 @@ from typing import Any, Final
 
 import attrs
 
-from benchmark import server_aiohttp, server_ours, server_picows, server_raw, server_trio_websocket, server_websockets
+from benchmark import (
+    server_aiohttp,
+    server_node,
+    server_ours,
+    server_picows,
+    server_raw,
+    server_trio_websocket,
+    server_websockets,
+)
 from benchmark.serving import Job
 
 __all__ = ["CONTENDERS", "Contender", "surroundings"]
@@ -36,6 +44,7 @@ class Contender:
     mixed: bool = True
     tls: bool = True
     lacking: Callable[[], str | None] | None = None
+    versions: Callable[[], dict[str, str]] = dict
 
     def missing(self) -> str | None:
         """Why it cannot run here; None where it can."""
@@ -53,6 +62,7 @@ CONTENDERS: Final = {
     "ours": Contender(server_ours.run),
     "raw limit": Contender(server_raw.run, mixed=False, lacking=server_raw.missing),
     "picows, uvloop": Contender(server_picows.run, ("picows", "uvloop")),
+    "node ws": Contender(server_node.run, lacking=server_node.missing, versions=server_node.versions),
     "aiohttp, uvloop": Contender(server_aiohttp.run_uvloop, ("aiohttp", "uvloop")),
     "aiohttp": Contender(server_aiohttp.run_asyncio, ("aiohttp",)),
     "websockets, uvloop": Contender(server_websockets.run_uvloop, ("websockets.asyncio.server", "uvloop")),
@@ -65,16 +75,17 @@ CONTENDERS: Final = {
 def surroundings() -> dict[str, Any]:
     """Who is here and what each can do, who cannot run here and why, and the versions of what they need."""
     missing = {name: why for name, one in CONTENDERS.items() if (why := one.missing())}
-    packages = {module.split(".")[0] for name, one in CONTENDERS.items() if name not in missing for module in one.needs}
-    packages |= {"trio", "msgspec"}
+    here = {name: one for name, one in CONTENDERS.items() if name not in missing}
+    packages = {module.split(".")[0] for one in here.values() for module in one.needs} | {"msgspec", "trio"}
+    versions = {name: version(name) for name in (*packages, "trio-websocket")}
+    for one in here.values():
+        versions |= one.versions()
     return {
         "contenders": {
-            name: {"dialect": one.dialect, "mixed": one.mixed, "tls": one.tls}
-            for name, one in CONTENDERS.items()
-            if name not in missing
+            name: {"dialect": one.dialect, "mixed": one.mixed, "tls": one.tls} for name, one in here.items()
         },
         "missing": missing,
-        "versions": {name: version(name) for name in sorted(packages)},
+        "versions": dict(sorted(versions.items())),
     }
 
 

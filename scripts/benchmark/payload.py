@@ -16,8 +16,8 @@ from random import Random
 from typing import Any, Final
 
 __all__ = [
-    "CHANNELS", "DATASET", "PATHS", "basket", "is_trade", "message", "quote_values", "symbol_names", "symbol_of",
-    "trade_values",
+    "CHANNELS", "DATASET", "PATHS", "basket", "is_trade", "message", "quote_values", "schedule", "symbol_names",
+    "symbol_of", "trade_values",
 ]  # fmt: skip
 
 DATASET: Final = "Bench"
@@ -34,14 +34,15 @@ def symbol_names(symbols: int) -> tuple[str, ...]:
 
 
 @cache
-def _schedule(symbols: int) -> tuple[str, ...]:
+def schedule(symbols: int) -> tuple[str, ...]:
+    """The symbols of the messages, in order; it begins again at its end."""
     weights = [1 / (rank + 1) for rank in range(symbols)]
     return tuple(Random(symbols).choices(symbol_names(symbols), weights, k=_PERIOD))
 
 
 def symbol_of(number: int, symbols: int) -> str:
     """The symbol of this message."""
-    return _schedule(symbols)[number % _PERIOD]
+    return schedule(symbols)[number % _PERIOD]
 
 
 def is_trade(number: int, symbols: int) -> bool:

@@ -86,6 +86,9 @@ class Client:
             self.blocked = False
         except _LATER:
             self.blocked = True
+        except OSError:  # it is gone, as the next read will tell
+            waiting.clear()
+            self.blocked = False
         return not self.blocked
 
 
@@ -99,6 +102,7 @@ class Raw:
         self._epoll = select.epoll()
         self._clients: dict[int, Client] = {}
         self._lines = b""
+        self._ended = False
         self._number = 0
         self._epoll.register(self._listener, select.EPOLLIN)
         self._epoll.register(0, select.EPOLLIN)
@@ -130,20 +134,21 @@ class Raw:
 
     def _line(self) -> bytes:
         while b"\n" not in self._lines:
-            if not self._turn(1.0):
+            if self._ended:
                 return b""
+            self._turn(1.0)
         line, self._lines = self._lines.split(b"\n", 1)
         return line
 
-    def _turn(self, seconds: float) -> bool:
-        """What the sockets have for us. False at the end of stdin."""
+    def _turn(self, seconds: float) -> None:
+        """What the sockets and stdin have for us."""
         for number, events in self._epoll.poll(seconds):
             if number == 0:
                 data = os.read(0, 65_536)
                 self._lines += data
                 if not data:
+                    self._ended = True
                     self._epoll.unregister(0)
-                    return False
             elif number == self._listener.fileno():
                 self._accept()
             else:
@@ -154,7 +159,6 @@ class Raw:
                     self._epoll.unregister(number)
                     client.socket.close()
                     del self._clients[number]
-        return True
 
     def _accept(self) -> None:
         connection, _ = self._listener.accept()
