@@ -42,6 +42,11 @@ class Speaker:
         self._complaints = complaints
         self._rest = b""
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
     def order(self, **order: Any) -> None:
         """Give an order and do not wait.
 

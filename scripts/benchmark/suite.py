@@ -10,7 +10,7 @@ import attrs
 
 from benchmark import fanout, latency, resume
 from benchmark.processes import BenchError
-from benchmark.rounds import Course, say
+from benchmark.rounds import OURS, Course, say
 from benchmark.table import Row, Spread
 from benchmark.wanted import wanted_of
 
@@ -66,6 +66,34 @@ def _topics(course: Course) -> list[Row]:
     ]
 
 
+def _idle(course: Course) -> list[Row]:
+    from benchmark.idle import IdleSettings, run
+    from benchmark.load_clients import LoadError
+
+    try:
+        result: Any = run(IdleSettings(course.python, 200 if course.quick else 500, course.rounds))
+    except (SystemExit, LoadError) as error:
+        raise BenchError(str(error)) from None
+    figures = {
+        "bytes": "bytes/connection",
+        "one_by_one": "connections/s, one by one",
+        "at_once": "connections/s, 50 at once",
+        "at_once_us": "us of the processor",
+    }
+    return [
+        Row(
+            "idle",
+            name,
+            figure,
+            _spread(one[key]),
+            None if name == OURS else _spread(result["ratios"][key]),
+            next(iter(wanted_of("idle", name, figure)), None),
+        )
+        for key, figure in figures.items()
+        for name, one in result["contenders"].items()
+    ]
+
+
 def _spread(one: Mapping[str, float]) -> Spread:
     return Spread(one["median"], one["lowest"], one["highest"])
 
@@ -89,6 +117,7 @@ SUITE: Final = {
     "rate": Benchmark("the highest rate to 100 clients with p99 below 50 ms", latency.rate),
     "client": Benchmark("events received from one stream, each made a dict or (open_feed) an event", _client),
     "topics": Benchmark("the processor's time of a message by topics, and a long subscribe; ratio: to few", _topics),
+    "idle": Benchmark("what an idle connection takes, and how many a second come and go", _idle),
     "resume": Benchmark("until 100 clients, all at once, have resumed 1,000 messages each", resume.run),
     "tls": Benchmark("fanout-100 with TLS, which the one load client decrypts", partial(fanout.run, "tls")),
 }
