@@ -19,6 +19,8 @@ import attrs
 
 from benchmark import (
     server_aiohttp,
+    server_mosquitto,
+    server_nchan,
     server_node,
     server_ours,
     server_picows,
@@ -69,6 +71,21 @@ CONTENDERS: Final = {
     "websockets": Contender(server_websockets.run_asyncio, ("websockets.asyncio.server",)),
     "websockets.trio": Contender(server_websockets.run_trio, ("websockets.trio.server",)),
     "trio-websocket": Contender(server_trio_websocket.run),
+    "mosquitto": Contender(
+        server_mosquitto.run,
+        dialect="mqtt",
+        tls=False,
+        lacking=server_mosquitto.missing,
+        versions=server_mosquitto.versions,
+    ),
+    "nchan": Contender(
+        server_nchan.run,
+        dialect="nchan",
+        mixed=False,
+        tls=False,
+        lacking=server_nchan.missing,
+        versions=server_nchan.versions,
+    ),
 }
 
 
