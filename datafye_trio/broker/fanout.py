@@ -101,6 +101,9 @@ def fan_out(events: Iterable[tuple[tuple[Topic, ...], Event]], encode: Encode, n
 
 
 def _hand_out(work: _Pass) -> None:
+    if len(work.touched) == 1:
+        _hand_out_one(work, *work.touched)
+        return
     reached: defaultdict[Subscriber, list[Topic]] = defaultdict(list)
     for topic, indices in work.touched.items():
         for subscriber, delivery in topic.subscribers.items():
@@ -115,3 +118,17 @@ def _hand_out(work: _Pass) -> None:
             chunks = shared[key] = work.chunks(topics, subscriber.encoding)
         for chunk in chunks:
             subscriber.outbox.put(chunk)
+
+
+def _hand_out_one(work: _Pass, topic: Topic) -> None:
+    """A pass of one topic, as most are where messages come now and then: nothing is to be sorted by client."""
+    indices = work.touched[topic]
+    shared: dict[Encoding, list[Chunk]] = {}
+    for subscriber, delivery in topic.subscribers.items():
+        if delivery is None:
+            if (chunks := shared.get(subscriber.encoding)) is None:
+                chunks = shared[subscriber.encoding] = work.chunks([topic], subscriber.encoding)
+            for chunk in chunks:
+                subscriber.outbox.put(chunk)
+        elif not isinstance(delivery, CatchUp):
+            subscriber.latest.offer(topic, work.events[indices[-1]], len(indices), delivery)

@@ -59,6 +59,8 @@ class GuardStream(trio.abc.Stream):
         self._opened = trio.Event()
         self._lock = trio.Lock()
         self._unsent = b""
+        self._clear = True
+        """Whether a write may go past the lock: no other is under way or left, and none has ended the stream."""
         self._broken = False
         self._released = False
         self._write_until = float("inf")
@@ -76,8 +78,10 @@ class GuardStream(trio.abc.Stream):
     @property
     def direct(self) -> Callable[[bytes], int | None] | None:
         """`write_nowait`, where the transport is a bare socket: TLS has no such way, nor has a stream in memory."""
-        bare = isinstance(self._stream, trio.SocketStream) and sys.platform != "win32"  # where a socket is no file
-        return self._write_nowait if bare else None
+        if isinstance(self._stream, trio.SocketStream) and sys.platform != "win32":  # there, a socket is no file
+            self._fileno = self._stream.socket.fileno
+            return self._write_nowait
+        return None
 
     @property
     def unsent(self) -> bool:
@@ -109,6 +113,7 @@ class GuardStream(trio.abc.Stream):
                 await self._write(data)
         finally:
             self._lock.release()
+            self._clear = not (self._lock.locked() or self._broken or self.close_sent)
         self._opened.set()
 
     async def send_close(self, code: int, reason: str) -> None:
@@ -154,16 +159,18 @@ class GuardStream(trio.abc.Stream):
         What is left is kept, and goes out before anything else: have somebody write. Never waits, never raises: what is
         wrong with the socket is the next write's to find.
         """
-        if self._unsent or self._broken or self.close_sent or self._lock.locked():
+        if not self._clear:
             return None
         try:
-            written = os.write(self._stream.socket.fileno(), data)  # type: ignore[attr-defined]  # see `direct`
+            left = len(data) - os.write(self._fileno(), data)
         except OSError:
             return None
-        self._unsent = data[written:]
-        return len(self._unsent)
+        if left:
+            self._unsent, self._clear = data[-left:], False
+        return left
 
     async def _acquire(self) -> None:
+        self._clear = False
         try:
             self._lock.acquire_nowait()  # saves a trip through the scheduler for each write
         except trio.WouldBlock:
