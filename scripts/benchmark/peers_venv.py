@@ -2,8 +2,8 @@
 
 The peers are no dependencies of the project, so they have an environment of their own, made on first use. A peer that
 cannot be installed here (no wheel for this Python, say) is said once and left out; without the project itself, or
-without a way to the package index, there is nothing to measure and that is an error. node's ws goes into a folder of it,
-where node and npm are; mosquitto and nginx are measured where the system has them.
+without a way to the package index, there is nothing to measure and that is an error. node's ws goes into a folder of
+it, where node and npm are; mosquitto and nginx are measured where the system has them.
 """
 
 from __future__ import annotations
