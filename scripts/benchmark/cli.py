@@ -13,11 +13,10 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from benchmark.machine import describe, facts
-from benchmark.own import OWN, count
+from benchmark.own import OWN, bench_python, count
 from benchmark.own import run as run_own
 from benchmark.processes import BenchError
 from benchmark.rounds import Course, find_peers
@@ -32,7 +31,7 @@ _EXAMPLES: Final = """examples:
   scripts/bench fanout-100 rate --json            two of them, as one JSON object on stdout
   scripts/bench fanout-100 --contenders ours "picows, uvloop"
 
-with options of their own (scripts/bench client --help):
+alone, these have options and tables of their own (scripts/bench client --help):
   """ + ", ".join(OWN)
 
 
@@ -40,7 +39,7 @@ def main() -> int:
     """Run benchmarks and print a table or JSON; 1 where one has no figure, 130 at Ctrl-C."""
     arguments = sys.argv[1:]
     try:
-        if arguments and arguments[0] in OWN and not set(arguments[1:]) & set(SUITE):
+        if arguments and arguments[0] in OWN and not set(arguments[1:]) & {*SUITE, *OWN}:
             return run_own(arguments)
         return _run_table(arguments)
     except KeyboardInterrupt:
@@ -68,13 +67,7 @@ def _run_table(arguments: Sequence[str]) -> int:
 
 
 def _course(given: argparse.Namespace) -> Course:
-    # The environment of the peers is made by those who need it.
-    from benchmark.peers_venv import SetupError, peers_python
-
-    try:
-        python = Path(sys.executable) if given.offline else peers_python()
-    except (SetupError, OSError) as error:
-        raise SystemExit(str(error)) from None
+    python = bench_python(offline=given.offline)
     peers = find_peers(python)
     if unknown := [name for name in given.contenders or () if name not in {*peers.contenders, *peers.missing}]:
         raise SystemExit(f"there is no contender {unknown[0]!r}; there are: {'; '.join(peers.contenders)}")

@@ -19,7 +19,7 @@ __all__ = ["latency", "rate", "single"]
 _CLIENTS: Final = 100
 _AUDITED: Final = 100
 _LIMIT_MS: Final = 50.0
-_LOWEST: Final = 200.0
+_LOWEST: Final = 400.0
 _INTERVAL: Final = 0.02
 _STEP: Final = 1.25
 
@@ -77,8 +77,8 @@ def rate(course: Course) -> list[Row]:
             if start is None:
                 search.audit()
                 start = search.highest(_LOWEST, 2.0)
-            else:
-                search.holds(_LOWEST)
+                return start, {"messages/s": search.higher(start, _STEP)}
+            search.holds(_LOWEST)
             return start, {"messages/s": search.highest(start, _STEP)}
 
     names = course.peers.chosen((OURS, PICOWS, "websockets, uvloop"), course.contenders)
@@ -110,16 +110,20 @@ class _Search:
         Raises:
             BenchError: not even the lowest rate holds.
         """
+        if self.holds(start):
+            return self.higher(start, step)
         current = start
-        if self.holds(current):
-            while self.holds(current * step):
-                current *= step
-            return current
         while current > _LOWEST / 2:
             current /= step
             if self.holds(current):
                 return current
         raise BenchError(f"{self._name} does not hold {current:,.0f} messages a second: {self._why}")
+
+    def higher(self, current: float, step: float) -> float:
+        """The highest rate that holds, where this one does."""
+        while self.holds(current * step):
+            current *= step
+        return current
 
     def holds(self, per_second: float) -> bool:
         """Whether all that is published at this rate is received, and p99 in time, at the second try at the latest:
@@ -129,7 +133,7 @@ class _Search:
 
     def _holds(self, per_second: float) -> bool:
         try:
-            late = _pace(self._opened(), per_second, 0.5 if self._course.quick else 1.0)
+            late = _pace(self._opened(), per_second, 0.25 if self._course.quick else 1.0)
         except BenchError as error:
             self._stack.close()
             self._pair = None

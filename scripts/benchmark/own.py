@@ -1,4 +1,4 @@
-"""Benchmarks with options of their own: `scripts/bench client`, `aggregate`, `strategy` and `growth`.
+"""Benchmarks with options and tables of their own: `scripts/bench client`, `idle`, `topics`, `growth`, and two more.
 
 client: events a second received by this project's client and by those of other libraries from one stream, all made
 dicts by the same decoder (and by ours, typed events too). The peers live in `.venv-bench`, made on first use.
@@ -8,6 +8,8 @@ on the same trades. First both must make the same bars: prices and counts exactl
 
 strategy: a trading day of a made-up market, 6.5 hours of ten symbols, from a recording on disk through the crossover of
 the examples in the market's own time: how many times faster than the day itself. All rounds must decide the same.
+
+idle, topics: parts of the table, in more detail.
 
 growth: the processor's time of the server as messages, clients, topics or symbols grow, and the exponent of each.
 """
@@ -24,9 +26,9 @@ from typing import Any, Final
 
 from benchmark.machine import describe, facts
 
-__all__ = ["OWN", "count", "run"]
+__all__ = ["OWN", "bench_python", "count", "run"]
 
-OWN: Final = ("client", "aggregate", "strategy", "growth")
+OWN: Final = ("client", "idle", "topics", "growth", "aggregate", "strategy")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -62,10 +64,18 @@ def _parser() -> argparse.ArgumentParser:
     strategy = benchmarks.add_parser("strategy", help="a trading day through a strategy in virtual time")
     strategy.add_argument("--rate", type=_rate, default=5.0, help="events a second of the market [default: 5]")
     strategy.set_defaults(run=_run_strategy)
+    idle = benchmarks.add_parser("idle", help="memory of an idle connection, connections a second")
+    idle.add_argument("--connections", type=count, default=500)
+    idle.add_argument("--offline", action="store_true", help="with .venv itself instead of .venv-bench")
+    idle.set_defaults(run=_run_idle)
+    topics = benchmarks.add_parser("topics", help="what a message costs by topics, and a long subscribe")
+    topics.add_argument("--topics", type=count, default=100_000, help="how many are many [default: 100000]")
+    topics.add_argument("--messages", type=count, default=100_000, help="of a round [default: 100000]")
+    topics.set_defaults(run=_run_topics)
     growth = benchmarks.add_parser("growth", help="how the server's cost grows")
     growth.add_argument("--scale", type=_rate, default=1.0, help="so many times the messages [default: 1]")
     growth.set_defaults(run=_run_growth)
-    for benchmark in (client, aggregate, strategy, growth):
+    for benchmark in (client, aggregate, strategy, idle, topics, growth):
         benchmark.add_argument("--rounds", type=count, default=5)
         benchmark.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser
@@ -87,17 +97,22 @@ def _rate(text: str) -> float:
     return rate
 
 
-def _run_client(given: argparse.Namespace, machine: str) -> tuple[dict[str, object], str]:
-    # The environment of the peers is made by this benchmark alone.
-    from benchmark.client_rounds import ReceiveSettings, known, run, table
+def bench_python(*, offline: bool) -> Path:
+    """The Python that runs servers and clients: of `.venv-bench`, made where needed, or that of this process."""
     from benchmark.peers_venv import SetupError, peers_python
+
+    try:
+        return Path(sys.executable) if offline else peers_python()
+    except (SetupError, OSError) as error:
+        raise SystemExit(str(error)) from None
+
+
+def _run_client(given: argparse.Namespace, machine: str) -> tuple[dict[str, object], str]:
+    from benchmark.client_rounds import ReceiveSettings, known, run, table
 
     messages, rounds = (max(1, given.messages // 4), 3) if given.quick else (given.messages, given.rounds)
     contenders = known(given.contenders)
-    try:
-        python = Path(sys.executable) if given.offline else peers_python()
-    except (SetupError, OSError) as error:
-        raise SystemExit(str(error)) from None
+    python = bench_python(offline=given.offline)
     print(f"{machine}; {messages:,} messages a round", file=sys.stderr)
     result = run(ReceiveSettings(python, messages, rounds, contenders=contenders, decoder=given.decoder))
     return result, f"{machine}\n{table(result)}"
@@ -138,6 +153,23 @@ def _run_strategy(given: argparse.Namespace, machine: str) -> tuple[dict[str, ob
         low, high = (f"{span[end]:,.{places}f}" for end in ("lowest", "highest"))
         lines.append(f"  {title:15} {span['median']:10,.{places}f} ({low} to {high})")
     return result, "\n".join(lines)
+
+
+def _run_idle(given: argparse.Namespace, machine: str) -> tuple[dict[str, object], str]:
+    from benchmark.idle import IdleSettings, run, table
+
+    python = bench_python(offline=given.offline)
+    print(machine, file=sys.stderr)
+    result = run(IdleSettings(python, given.connections, given.rounds))
+    return result, f"{machine}\n{table(result)}"
+
+
+def _run_topics(given: argparse.Namespace, machine: str) -> tuple[dict[str, object], str]:
+    from benchmark.topics import TopicsSettings, run, table
+
+    print(machine, file=sys.stderr)
+    result = run(TopicsSettings(many=given.topics, messages=given.messages, rounds=given.rounds))
+    return result, f"{machine}\n{table(result)}"
 
 
 def _run_growth(given: argparse.Namespace, machine: str) -> tuple[dict[str, object], str]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 
 from benchmark import fanout, latency, resume
+from benchmark.load_clients import LoadError
 from benchmark.processes import BenchError
 from benchmark.rounds import OURS, Course, say
 from benchmark.table import Row, Spread
@@ -23,10 +24,7 @@ def _client(course: Course) -> list[Row]:
 
     chosen = ["trio-websocket", "aiohttp", "picows, uvloop", "open_feed", "open_raw_feed"]
     settings = ReceiveSettings(course.python, 60_000 if course.quick else 400_000, course.rounds, contenders=chosen)
-    try:
-        contenders: Any = run(settings)["contenders"]
-    except SystemExit as error:
-        raise BenchError(str(error)) from None
+    contenders: Any = run(settings)["contenders"]
     figure = "events/s"
     rows = []
     for name, one in contenders.items():
@@ -42,10 +40,7 @@ def _topics(course: Course) -> list[Row]:
     from benchmark.topics import TopicsSettings, run
 
     counts = {"many": 20_000, "messages": 20_000} if course.quick else {}
-    try:
-        result: Any = run(TopicsSettings(rounds=course.rounds, **counts))
-    except SystemExit as error:
-        raise BenchError(str(error)) from None
+    result: Any = run(TopicsSettings(rounds=course.rounds, **counts))
     few, many, symbols = (f"{result[name]:,}" for name in ("few_topics", "many_topics", "symbols"))
     rows = [
         ("us/message", f"{few} topics", "few_us", ""),
@@ -68,12 +63,8 @@ def _topics(course: Course) -> list[Row]:
 
 def _idle(course: Course) -> list[Row]:
     from benchmark.idle import IdleSettings, run
-    from benchmark.load_clients import LoadError
 
-    try:
-        result: Any = run(IdleSettings(course.python, 200 if course.quick else 500, course.rounds))
-    except (SystemExit, LoadError) as error:
-        raise BenchError(str(error)) from None
+    result: Any = run(IdleSettings(course.python, 200 if course.quick else 500, course.rounds))
     figures = {
         "bytes": "bytes/connection",
         "one_by_one": "connections/s, one by one",
@@ -131,7 +122,7 @@ def run(names: Sequence[str], course: Course) -> list[Row]:
         say(f"{name}: {SUITE[name].title}")
         try:
             rows += SUITE[name].run(course)
-        except BenchError as error:
+        except (BenchError, LoadError, SystemExit) as error:
             say(f"  {error}")
             rows.append(Row(name, "all", failure=str(error)))
     return rows

@@ -10,7 +10,14 @@ from typing import Final, Literal
 
 import attrs
 
-__all__ = ["WANTED", "Wanted", "wanted_of"]
+__all__ = ["IDLE_TIMES", "SUBSCRIBE_MS", "TOPICS_RATIO", "WANTED", "Wanted", "wanted_of"]
+
+IDLE_TIMES: Final = 2.0
+"""An idle connection takes at most so many times a peer's memory; at least such a part of a peer's come a second."""
+TOPICS_RATIO: Final = 1.2
+"""A message with many topics costs at most so many times what it costs with few."""
+SUBSCRIBE_MS: Final = 50.0
+"""A subscribe to thousands of symbols is answered within so many milliseconds."""
 
 
 @attrs.frozen
@@ -53,12 +60,12 @@ WANTED: Final = (
     Wanted("client", "aiohttp", "events/s", least=1.3, ours="open_feed"),
     Wanted("client", "picows, uvloop", "events/s", least=0.5, ours="open_feed"),
     Wanted("client", "picows, uvloop", "events/s", least=1, ours="open_raw_feed"),
-    Wanted("idle", "websockets", "bytes/connection", most=2),
-    Wanted("idle", "websockets", "connections/s, one by one", least=0.5),
-    Wanted("idle", "websockets", "connections/s, 50 at once", least=0.5),
-    Wanted("topics", "many_us", "us/message", most=1.2),
-    Wanted("topics", "subscribe_new_ms", "ms", most=50, of="value"),
-    Wanted("topics", "subscribe_known_ms", "ms", most=50, of="value"),
+    Wanted("idle", "websockets", "bytes/connection", most=IDLE_TIMES),
+    Wanted("idle", "websockets", "connections/s, one by one", least=1 / IDLE_TIMES),
+    Wanted("idle", "websockets", "connections/s, 50 at once", least=1 / IDLE_TIMES),
+    Wanted("topics", "many_us", "us/message", most=TOPICS_RATIO),
+    Wanted("topics", "subscribe_new_ms", "ms", most=SUBSCRIBE_MS, of="value"),
+    Wanted("topics", "subscribe_known_ms", "ms", most=SUBSCRIBE_MS, of="value"),
 )
 
 
