@@ -10,24 +10,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any, Final
 
 import attrs
 
-from benchmark import (
-    server_aiohttp,
-    server_mosquitto,
-    server_nchan,
-    server_node,
-    server_ours,
-    server_picows,
-    server_raw,
-    server_trio_websocket,
-    server_websockets,
-)
 from benchmark.serving import Job
 
 __all__ = ["CONTENDERS", "Contender", "surroundings"]
@@ -35,23 +24,28 @@ __all__ = ["CONTENDERS", "Contender", "surroundings"]
 
 @attrs.frozen
 class Contender:
-    """A server, and the modules that it needs beyond the project's own.
+    """A server: its module and the function there that runs it, and the modules that it needs beyond the project's own.
 
-    `dialect` is what its clients speak. `mixed` and `tls` say whether it can do so.
+    `dialect` is what its clients speak. `mixed` and `tls` say whether it can do so. Its module is loaded by the process
+    that runs it alone: with all of them each server started 0.3 s later, and stood on what the others had loaded.
     """
 
-    run: Callable[[Job], None]
+    module: str
+    function: str = "run"
     needs: tuple[str, ...] = ()
     dialect: str = "datafye"
     mixed: bool = True
     tls: bool = True
-    lacking: Callable[[], str | None] | None = None
-    versions: Callable[[], dict[str, str]] = dict
+
+    def run(self, job: Job) -> None:
+        """Serve until stdin says `quit` or ends."""
+        getattr(self._loaded(), self.function)(job)
 
     def missing(self) -> str | None:
-        """Why it cannot run here; None where it can."""
-        if self.lacking is not None and (why := self.lacking()):
-            return why
+        """Why it cannot run here; None where it can. A module that has something to say about that has a `missing`."""
+        why = getattr(self._loaded(), "missing", None)
+        if why is not None and (said := why()):
+            return str(said)
         try:
             for name in self.needs:
                 import_module(name)
@@ -59,33 +53,28 @@ class Contender:
             return str(error)
         return None
 
+    def versions(self) -> dict[str, str]:
+        """Of what is no Python package, where its module has `versions`."""
+        found: dict[str, str] = getattr(self._loaded(), "versions", dict)()
+        return found
+
+    def _loaded(self) -> ModuleType:
+        return import_module(f"benchmark.{self.module}")
+
 
 CONTENDERS: Final = {
-    "ours": Contender(server_ours.run),
-    "raw limit": Contender(server_raw.run, mixed=False, lacking=server_raw.missing),
-    "picows, uvloop": Contender(server_picows.run, ("picows", "uvloop")),
-    "node ws": Contender(server_node.run, lacking=server_node.missing, versions=server_node.versions),
-    "aiohttp, uvloop": Contender(server_aiohttp.run_uvloop, ("aiohttp", "uvloop")),
-    "aiohttp": Contender(server_aiohttp.run_asyncio, ("aiohttp",)),
-    "websockets, uvloop": Contender(server_websockets.run_uvloop, ("websockets.asyncio.server", "uvloop")),
-    "websockets": Contender(server_websockets.run_asyncio, ("websockets.asyncio.server",)),
-    "websockets.trio": Contender(server_websockets.run_trio, ("websockets.trio.server",)),
-    "trio-websocket": Contender(server_trio_websocket.run),
-    "mosquitto": Contender(
-        server_mosquitto.run,
-        dialect="mqtt",
-        tls=False,
-        lacking=server_mosquitto.missing,
-        versions=server_mosquitto.versions,
-    ),
-    "nchan": Contender(
-        server_nchan.run,
-        dialect="nchan",
-        mixed=False,
-        tls=False,
-        lacking=server_nchan.missing,
-        versions=server_nchan.versions,
-    ),
+    "ours": Contender("server_ours"),
+    "raw limit": Contender("server_raw", mixed=False),
+    "picows, uvloop": Contender("server_picows", needs=("picows", "uvloop")),
+    "node ws": Contender("server_node"),
+    "aiohttp, uvloop": Contender("server_aiohttp", "run_uvloop", ("aiohttp", "uvloop")),
+    "aiohttp": Contender("server_aiohttp", "run_asyncio", ("aiohttp",)),
+    "websockets, uvloop": Contender("server_websockets", "run_uvloop", ("websockets.asyncio.server", "uvloop")),
+    "websockets": Contender("server_websockets", "run_asyncio", ("websockets.asyncio.server",)),
+    "websockets.trio": Contender("server_websockets", "run_trio", ("websockets.trio.server",)),
+    "trio-websocket": Contender("server_trio_websocket"),
+    "mosquitto": Contender("server_mosquitto", dialect="mqtt", tls=False),
+    "nchan": Contender("server_nchan", dialect="nchan", mixed=False, tls=False),
 }
 
 

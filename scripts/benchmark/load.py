@@ -1,4 +1,4 @@
-"""The load client of the benchmarks: raw sockets in one process, the same for every server. Started with a `Job`.
+"""The load client of the benchmarks: raw sockets in one process, the same for every server. Its first line is a `Job`.
 
 It writes `{"ready": true}` when all clients have subscribed, and then obeys one JSON object a line on stdin, until its
 end. To each it says `{"listening": true}` at once, so that whoever gives the orders knows when to have the server
@@ -233,9 +233,8 @@ def percentiles(values: Sequence[float]) -> dict[str, Any]:
 
 def main() -> int:
     """Connect, say so, and obey."""
-    load = None
     try:
-        load = Load(Job(**json.loads(sys.argv[1])))
+        load = Load(Job(**json.loads(sys.stdin.readline())))
         _say(ready=True)
         while line := sys.stdin.readline():
             order = json.loads(line)

@@ -141,13 +141,15 @@ def open_pair(course: Course, name: str, clients: int, *, tls: Tls | None = None
     if tls is not None:
         job |= {"certificate": str(tls.certificate), "key": str(tls.key)}
         more["certificate"] = str(tls.authority)
-    with open_speaker(name, course.python, "contend", name, json.dumps(job)) as server:
+    with (
+        open_speaker(name, course.python, "contend", name, json.dumps(job)) as server,
+        open_speaker(f"the load client of {name}", course.python, "load") as load,
+    ):
         dialect = course.peers.contenders[name]["dialect"]
         port = server.answer()["port"]
-        started = json.dumps({"port": port, "clients": clients, "dialect": dialect, "pongs": name == OURS} | more)
-        with open_speaker(f"the load client of {name}", course.python, "load", started) as load:
-            load.answer(server)
-            yield Pair(server, load)
+        load.order(port=port, clients=clients, dialect=dialect, pongs=name == OURS, **more)
+        load.answer(server)
+        yield Pair(server, load)
 
 
 def calibrate(pair: Pair, seconds: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -120,9 +121,11 @@ def run(names: Sequence[str], course: Course) -> list[Row]:
     rows = []
     for name in names:
         say(f"{name}: {SUITE[name].title}")
+        begin = time.monotonic()
         try:
             rows += SUITE[name].run(course)
         except (BenchError, LoadError, SystemExit) as error:
             say(f"  {error}")
             rows.append(Row(name, "all", failure=str(error)))
+        say(f"  that took {time.monotonic() - begin:.0f} s")
     return rows
