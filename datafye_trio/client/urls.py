@@ -193,6 +193,8 @@ def endpoint_of(url: str) -> Endpoint:
 
 
 def _split(url: str) -> SplitResult:
+    if not url.isprintable():  # first: what else is wrong is told in words of the URL's own
+        raise ConfigurationError(f"{url!r}: a WebSocket URL has no control characters, and nothing that is no text")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -205,7 +207,7 @@ def _split(url: str) -> SplitResult:
         raise ConfigurationError(f"{url!r} is no WebSocket URL: write ws://HOST:PORT, or wss://HOST for TLS")
     if not _NETLOC.fullmatch(parts.netloc) or port == 0:
         raise ConfigurationError(f"{url!r}: only a plain ASCII host name with an optional port is understood")
-    if parts.fragment or not url.isprintable() or " " in url:
+    if parts.fragment or " " in url:
         raise ConfigurationError(f"{url!r}: neither a fragment (#) nor a space belongs into a WebSocket URL")
     if parts.path in ("", "/"):
         return parts._replace(path=BASE_PATH)

@@ -62,6 +62,8 @@ def parse_target(url: str) -> Target:
     Raises:
         ConfigurationError: it is none.
     """
+    if not url.isprintable():  # unpaired surrogates above all, which cannot be quoted below
+        raise ConfigurationError(f"{url!r} is no URL: it has control characters, or what is no text")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port  # raises where it is no number

@@ -27,6 +27,8 @@ _READ: Final = 64 * 1024
 _INBOX_BYTES: Final = 1024 * 1024
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 """As h11 finds it."""
+_ACCEPTED: Final = re.compile(rb"HTTP/[0-9]\.[0-9] 101")
+"""Of any version that h11 takes: behind a 101 that is missed here, nothing would ever be received."""
 _HEAD_BYTES: Final = 16 * 1024
 _ANSWER_BYTES: Final = 64 * 1024
 _LOST: Final = 1006
@@ -183,7 +185,7 @@ class ClientLane(trio.abc.Stream):
         end = _HEAD_END.search(self.head, max(0, seen - 2))
         if end is None:
             return data
-        if not self.head.startswith(b"HTTP/1.1 101"):
+        if _ACCEPTED.match(self.head) is None:
             return data
         self._head_done = True
         split = end.end() - seen

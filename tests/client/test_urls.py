@@ -137,7 +137,9 @@ def test_a_url_as_a_user_writes_it(url: str, normal: str) -> None:
         ("ws://u:p@h", "only a plain ASCII host name"),
         ("ws://hé", "only a plain ASCII host name"),
         ("ws://h#x", "neither a fragment (#) nor a space"),
-        ("ws://h/datafye-ws/v1\n", "neither a fragment (#) nor a space"),
+        ("ws://h/datafye-ws/v1\n", "no control characters"),
+        ("http:\udcd3", "no control characters"),
+        ("s://\udca3\uff0f", "no control characters"),
         ("ws://h/datafye-ws/v1?a=b c", "neither a fragment (#) nor a space"),
         ("ws://h/stocks/live?q", "no path '/stocks/live'; for all channels, write ws://h/datafye-ws/v1"),
         ("ws://h/datafye-ws/v1/bonds/live", "no path '/datafye-ws/v1/bonds/live'"),
@@ -148,6 +150,7 @@ def test_what_is_no_url_of_this_protocol(url: str, text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         normal_url(url)
     assert text in str(caught.value)
+    assert str(caught.value).isprintable(), "the URL was once told as it is, though it may be no text"
 
 
 def test_another_path_keeps_host_prefix_and_query() -> None:

@@ -9,7 +9,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
-from wire.peer import accepting, text
+from wire.peer import accepting, drained, text
 
 from datafye_trio.errors import ConnectError
 from datafye_trio.wire import ClientOptions, ClientSocketClosed, memory_transport, open_client
@@ -109,3 +109,24 @@ def test_an_answer_that_ends_anywhere() -> None:
 
     for at in range(140):
         trio.run(ended, at, clock=MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1", b"0.1"])
+async def test_messages_come_behind_a_101_of_any_http_version(version: bytes, autojump_clock: MockClock) -> None:
+    """h11 takes them all; where the lane took 1.1 alone, a client connected and never received anything."""
+    ours, theirs = memory_transport()
+
+    async def transport() -> trio.abc.Stream:
+        return ours
+
+    async def serve() -> None:
+        answer = accepting(await theirs.receive_some())
+        await theirs.send_all(answer.replace(b"HTTP/1.1", b"HTTP/" + version) + text("1"))
+        await theirs.send_eof()
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            async with open_client("ws://x/y", ClientOptions(open_stream=transport)) as socket:
+                found, closed = await drained(socket)
+    assert (found, closed.code) == ([b"1"], 1006)

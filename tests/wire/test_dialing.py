@@ -65,6 +65,8 @@ def test_a_url(url: str, found: tuple[bool, str, str, int, str]) -> None:
         "ws://é",
         "ws://a..b",
         "ws://a b",
+        "ws://a/\udcfe",  # no text, and cannot be quoted: was a UnicodeEncodeError
+        "ws://a/x?\udcca",
     ],
 )
 def test_what_is_no_url_of_a_websocket(url: str) -> None:

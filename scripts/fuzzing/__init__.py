@@ -1,0 +1,1 @@
+"""What is behind `scripts/fuzz`: an engine that mutates bytes, and a target for each parser of the project."""

@@ -1,0 +1,256 @@
+"""The target of the whole server: a stranger's bytes, from the request to the end, beside a client that is served.
+
+Everything that the stranger gets back is read by the plain reader, every message parsed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import attrs
+import msgpack
+import trio
+from trio.testing import MockClock
+
+from datafye_trio import AssetClass, Channel, Program, Quote, Server, ServerConfig, open_server
+from datafye_trio.protocol import CloseCode
+from datafye_trio.wire import MemoryStream
+from fuzzing.checking import Target, check, pieces
+from fuzzing.reading import Reading, read_frames
+from fuzzing.target_wire import CLIENT_FRAMES, HEAD_WORDS
+
+__all__ = ["TARGETS", "Answer", "GoodClient", "attack", "serving", "watched_log"]
+
+_START_NS: Final = 1_700_000_000_000_000_000
+_SECONDS: Final = 30.0
+"""Of virtual time, for one stranger: the handshake may take 5 s, a close 2."""
+_LARGEST: Final = 2**24
+_HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
+_STATUSES: Final = {101, 200, 400, 403, 404, 405, 409, 413, 426, 431, 503}
+_REST: Final = (
+    b" HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+_HEADS: Final = (
+    b"GET /datafye-ws/v1/stocks/live/quotes" + _REST + b"\r\n",
+    b"GET /datafye-ws/v1" + _REST + b"\r\n",
+    b"GET /datafye-ws/v1" + _REST + b"Sec-WebSocket-Protocol: datafye.v1.msgpack\r\n\r\n",
+    b"GET /datafye-ws/v1/stocks/history" + _REST + b"\r\n",
+)
+"""An input that begins with a byte below their number stands for that head and the frames behind the byte."""
+_WORDS: Final = (
+    *HEAD_WORDS, *CLIENT_FRAMES, b'{"action":"ping"}', b'{"action":"subscribe","symbols":["AAPL"]}', b"{", b"]",
+    b'"channels":["trades","bars"]', b'"frequency":"Second"', b'"resume":{"epoch":"e","positions":{"AAPL":1}}',
+    b'"snapshot":true', b'"dataset":"Crypto"', b'"symbols":"*"', b'"delivery":"latest"', b'"maxRate":5', b'"id":1',
+    b'"action":"unsubscribe"', b'"action":"subscriptions"', b'"action":"pong"', b'"action":"start"', b'"action":"stop"',
+)  # fmt: skip
+
+
+@attrs.frozen
+class Answer:
+    """What a stranger got: the HTTP status (0: none), and the frames behind a 101."""
+
+    status: int
+    reading: Reading
+
+
+class _LogWatch(logging.Handler):
+    """What our server logs as an error is one that it kept from others: a bug all the same."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.errors: list[logging.LogRecord] = []
+        self.codes: list[int | None] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.errors.append(record)
+
+    def raise_what_came(self) -> None:
+        """Raise what was logged as an exception that nobody expected."""
+        for record in self.errors:
+            error = record.exc_info[1] if record.exc_info else None
+            if error is not None:
+                raise error
+        check(not self.errors, "nothing is logged as an error")
+
+
+@contextmanager
+def watched_log() -> Iterator[_LogWatch]:
+    """See what the project logs as errors, and let nothing be printed."""
+    log, watch = logging.getLogger("datafye_trio"), _LogWatch()
+    before = log.propagate
+    log.addHandler(watch)
+    log.propagate = False
+    try:
+        yield watch
+    finally:
+        log.removeHandler(watch)
+        log.propagate = before
+
+
+@asynccontextmanager
+async def serving(config: ServerConfig | None = None) -> AsyncIterator[Server]:
+    """A server without sockets, under virtual time, with stocks on all channels and crypto."""
+    sources = (
+        Program("Stocks", AssetClass.STOCKS, tuple(Channel), frozenset({"AAPL", "MSFT"})),
+        Program("Crypto", AssetClass.CRYPTO, (Channel.TRADES,)),
+    )
+    clock = lambda: _START_NS + round(trio.current_time() * 1e9)  # noqa: E731 -- of two words
+    async with open_server(
+        config or ServerConfig(), sources, listen=False, wall_clock=clock, new_epoch=lambda: "e"
+    ) as server:
+        yield server
+
+
+class GoodClient:
+    """A client that is subscribed to quotes of AAPL and must get each of them, whatever strangers do."""
+
+    def __init__(self, server: Server, stream: MemoryStream) -> None:
+        self._server = server
+        self._stream = stream
+        self.received = 0
+
+    @classmethod
+    async def connect(cls, server: Server) -> GoodClient:
+        """Connect and subscribe."""
+        client = cls(server, server.connect())
+        await client._stream.send_all(_HEADS[0])
+        await client._read_until(b'"connected"')  # nothing may be sent before the answer
+        await client._stream.send_all(_masked(b'{"action":"subscribe","symbols":["AAPL"],"snapshot":false}'))
+        await client._read_until(b'"subscribed"')
+        return client
+
+    async def get_one(self) -> None:
+        """Publish a quote, and receive it: it and no other."""
+        self.received += 1
+        await self._server.publish(Quote("AAPL", _START_NS + self.received, 1.0, 1, 2.0, 1, "XNAS", "XNAS"))
+        wanted = f'"seq":{self.received},'.encode()
+        check(wanted in await self._read_until(b'"type":"quote"'), "a good client gets every message, in order")
+
+    async def _read_until(self, wanted: bytes) -> bytes:
+        held = b""
+        with trio.fail_after(_SECONDS):
+            while wanted not in held:
+                more = await self._stream.receive_some()
+                check(bool(more), "a good client keeps its connection")
+                held += more
+        return held
+
+    async def answer_heartbeats(self) -> None:
+        """Say that we are there."""
+        await self._stream.send_all(_masked(b'{"action":"pong"}'))
+
+
+def _masked(payload: bytes) -> bytes:
+    return bytes((0x81, 0x80 | len(payload))) + bytes(4) + payload
+
+
+async def attack(server: Server, data: bytes) -> Answer:
+    """Send a stranger's bytes in pieces, the head first and the frames behind the answer; read to the end."""
+    stream = server.connect()
+    head, frames = _parts(data)
+    got: list[bytes] = []
+    answered = trio.Event()
+
+    async def read() -> None:
+        try:
+            while more := await stream.receive_some():
+                got.append(more)
+                answered.set()
+        except trio.BrokenResourceError:
+            pass  # reset, which is an answer too
+        answered.set()
+
+    with trio.fail_after(_SECONDS):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            try:
+                for piece in pieces(head):
+                    await stream.send_all(piece)
+                if frames:
+                    await answered.wait()
+                for piece in pieces(frames):
+                    await stream.send_all(piece)
+                await trio.testing.wait_all_tasks_blocked()
+                await stream.send_eof()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass  # it has ended us already
+    stream.close()
+    return _checked(b"".join(got))
+
+
+def _parts(data: bytes) -> tuple[bytes, bytes]:
+    """The head of the request, and the frames that go out once it is answered."""
+    if data[:1] and data[0] < len(_HEADS):
+        return _HEADS[data[0]], data[1:]
+    end = _HEAD_END.search(data)
+    return (data, b"") if end is None else (data[: end.end()], data[end.end() :])
+
+
+def _checked(got: bytes) -> Answer:
+    """What came is sound: an HTTP answer with a documented status, then frames with messages of ours."""
+    if not got:
+        return Answer(0, Reading())
+    end = _HEAD_END.search(got)
+    check(end is not None and got.startswith(b"HTTP/1.1 "), "an answer is HTTP, and whole")
+    assert end is not None
+    status = int(got[9:12])
+    check(status in _STATUSES, "the status of an answer is a documented one")
+    if status != 101:
+        return Answer(status, Reading())
+    reading = read_frames(got[end.end() :], _LARGEST)
+    check(reading.ended in ("open", "closed"), "frames of ours are sound")
+    binary = b"datafye.v1.msgpack" in got[: end.end()]
+    for payload, whole in reading.messages:
+        check(
+            whole and isinstance(_message(payload, binary=binary).get("type"), str), "each message of ours has a type"
+        )
+        check(b'"INTERNAL"' not in payload, "no request makes the server fail")
+    return Answer(status, reading)
+
+
+def _message(payload: bytes, *, binary: bool) -> dict[str, Any]:
+    found: dict[str, Any] = msgpack.unpackb(payload) if binary else json.loads(payload)
+    return found
+
+
+async def _one(data: bytes) -> Answer:
+    async with serving() as server:
+        client = await GoodClient.connect(server)
+        answer = await attack(server, data)
+        await client.get_one()
+    return answer
+
+
+def run_server(data: bytes) -> Hashable:
+    """No exception, a sound answer, a documented close code, and a good client is served."""
+    with watched_log() as log:
+        answer = trio.run(_one, data, clock=MockClock(autojump_threshold=0))
+    log.raise_what_came()
+    reading = answer.reading
+    if reading.ended == "closed":
+        check_code(reading.code, data)
+    kinds = {bytes(payload[:40]) for payload, _ in reading.messages[1:3]}
+    return answer.status, reading.ended, reading.code, len(kinds)
+
+
+def check_code(code: int | None, data: bytes) -> None:
+    """A close code of the server is documented, or the answer to the same one."""
+    told = read_frames(_parts(data)[1], _LARGEST, masked=True)
+    check(code in {*CloseCode, told.code, 1005}, "the close code is a documented one")
+
+
+TARGETS: Final = (
+    Target(
+        "server",
+        "a stranger's bytes to the whole server: a documented answer, and others are served",
+        run_server,
+        _WORDS,
+        9_000,
+    ),
+)
