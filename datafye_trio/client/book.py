@@ -154,7 +154,7 @@ class Book:
     def on_wire(self, topic: Topic) -> None:
         """The server sends a topic: its messages find it, and who waited for it knows."""
         intake = self.board(topic).line.intake
-        intake.routes[intake.route(topic.key)] = topic
+        intake.routes.add(intake.route(topic.key), topic)
         for sink in [*topic.live, *topic.behind, *topic.parked]:
             if sink.paused:
                 topic.park(sink)
@@ -168,7 +168,7 @@ class Book:
         """The server sends a topic no longer."""
         topic.set_wire(Wire.OFF)
         intake = self.board(topic).line.intake
-        intake.routes.pop(intake.route(topic.key), None)
+        intake.routes.remove(intake.route(topic.key))
         self.touch(topic)
         self.board(topic).forget(topic)
 

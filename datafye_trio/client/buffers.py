@@ -22,11 +22,27 @@ from datafye_trio.errors import ConfigurationError
 from datafye_trio.model import TopicKey
 from datafye_trio.model.gaps import Gap, Live
 
-__all__ = ["DEFAULT_CAPACITY", "Buffer", "Policy", "make_buffer"]
+__all__ = ["DEFAULT_CAPACITY", "Buffer", "Policy", "Queue", "make_buffer"]
 
 Policy: TypeAlias = Literal["wait", "drop_oldest", "latest", "error"]
 
 DEFAULT_CAPACITY: Final = 65_536
+
+
+class Queue(Protocol):
+    """The inside of a buffer that appends."""
+
+    __slots__ = ()
+
+    @property
+    def room(self) -> int:
+        """How many items may be appended. Below 1 where it is full."""
+        ...
+
+    @property
+    def append(self) -> Callable[[Any], None]:
+        """Add an item, without asking for room."""
+        ...
 
 
 class Buffer(Protocol):
@@ -58,8 +74,11 @@ class Buffer(Protocol):
         ...
 
     @property
-    def push(self) -> Callable[[Any], bool] | None:
-        """`put` with the item alone, where the policy does not look at the rest; None where it does."""
+    def queue(self) -> Queue | None:
+        """Where items may go as they are, as long as there is room; None where the policy looks at more than the item.
+
+        Saves a call for each item.
+        """
         ...
 
     def put(self, topic: TopicKey, epoch: str, seq: int | None, item: Any) -> bool:
@@ -87,6 +106,10 @@ class Buffer(Protocol):
         """
         ...
 
+    def pop_many(self, most: int) -> list[Any]:
+        """Take the oldest items, `most` of them or all that are here."""
+        ...
+
     def __len__(self) -> int: ...
 
 
@@ -112,7 +135,7 @@ def make_buffer(policy: Policy, capacity: int = DEFAULT_CAPACITY) -> Buffer:
 class _Refusing:
     """Policies `wait` and `error`: full is full. `pop` is the deque's own method, which saves a call."""
 
-    __slots__ = ("_items", "capacity", "pop")
+    __slots__ = ("_items", "append", "capacity", "pop")
 
     dropped: Final = 0
     conflated: Final = 0
@@ -120,6 +143,7 @@ class _Refusing:
     def __init__(self, capacity: int) -> None:
         self._items: deque[Any] = deque()
         self.capacity = capacity
+        self.append = self._items.append
         self.pop = self._items.popleft
 
     def __len__(self) -> int:
@@ -136,12 +160,21 @@ class _Refusing:
         items.append(item)
         return True
 
-    def push(self, item: Any) -> bool:
+    @property
+    def queue(self) -> Queue:
+        return self
+
+    @property
+    def room(self) -> int:
+        return self.capacity - len(self._items)
+
+    def pop_many(self, most: int) -> list[Any]:
         items = self._items
-        if len(items) >= self.capacity:
-            return False
-        items.append(item)
-        return True
+        if len(items) > most:
+            return [items.popleft() for _ in range(most)]
+        taken = list(items)
+        items.clear()
+        return taken
 
     def put_gap(self, gap: Gap) -> bool:
         if len(self._items) >= self.capacity:
@@ -169,7 +202,7 @@ class _DropOldest:
     __slots__ = ("_items", "_order", "_trail_items", "_trails", "capacity", "dropped")
 
     conflated: Final = 0
-    push: Final = None
+    queue: Final = None
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -210,6 +243,9 @@ class _DropOldest:
             del self._trails[trail.topic]
             self._order.popleft()
         return item
+
+    def pop_many(self, most: int) -> list[Any]:
+        return [self.pop() for _ in range(min(most, len(self)))]
 
     def _drop_first(self) -> None:
         topic, epoch, seq, item = self._items.popleft()

@@ -54,7 +54,7 @@ class Catcher:
         """See `Buffer`."""
         return self._buffer.conflated
 
-    push: Final = None
+    queue: Final = None
 
     def put(self, topic: TopicKey, epoch: str, seq: int | None, item: Any) -> bool:
         """See `Buffer`."""
@@ -84,6 +84,10 @@ class Catcher:
     def pop(self) -> Any:
         """See `Buffer`."""
         return self._buffer.pop()
+
+    def pop_many(self, most: int) -> list[Any]:
+        """See `Buffer`."""
+        return self._buffer.pop_many(most)
 
     def __len__(self) -> int:
         return len(self._buffer)

@@ -39,7 +39,7 @@ class Conflating:
     __slots__ = ("_count", "_order", "_topics", "capacity", "conflated")
 
     dropped: Final = 0
-    push: Final = None
+    queue: Final = None
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -100,6 +100,10 @@ class Conflating:
             self._order.popleft()
             del self._topics[waiting.topic]
         return item
+
+    def pop_many(self, most: int) -> list[Any]:
+        """As `pop`, `most` items or all that wait."""
+        return [self.pop() for _ in range(min(most, self._count))]
 
     def _begin(self, topic: TopicKey) -> _Waiting:
         waiting = self._topics[topic] = _Waiting(topic)

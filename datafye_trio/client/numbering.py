@@ -1,22 +1,17 @@
 """The numbers of one topic: which one is due, and how many came. No I/O.
 
 Most messages are the very next one of a topic whose readers all have the one before. For these the intake only counts
-`fast` up and hands the item to `take`; everything else is worked out from that when somebody asks. This saves a tenth
-of the time of a message (1.55 to 1.41 µs).
+`fast` up and appends the item to `queue`; everything else is worked out from that when somebody asks. The counting
+saves a tenth of the time of a message (1.55 to 1.41 µs), the appending as much once more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import attrs
 
+from datafye_trio.client.buffers import Queue
+
 __all__ = ["Numbering"]
-
-
-def _nobody(_: Any) -> bool:
-    return False
 
 
 @attrs.define(eq=False)
@@ -25,11 +20,11 @@ class Numbering:
 
     Attributes:
         fast: the number that may take the fast way; 0, which no message has, where none may.
-        take: hands out the message with `fast`; False: somebody, or nobody, is there who could take it.
+        queue: where the message with `fast` goes, if there is room; None where that is not enough to know.
     """
 
     fast: int = attrs.field(default=0, init=False)
-    take: Callable[[Any], bool] = attrs.field(default=_nobody, init=False)
+    queue: Queue | None = attrs.field(default=None, init=False)
     _next: int = attrs.field(default=1, init=False)
     _wire_next: int = attrs.field(default=1, init=False)
     _received: int = attrs.field(default=0, init=False)
@@ -65,10 +60,15 @@ class Numbering:
         self.slow_down()
         self._received = count
 
-    def speed_up(self, take: Callable[[Any], bool]) -> None:
+    @property
+    def room(self) -> int:
+        """How many messages may go into `queue` now."""
+        return 0 if self.queue is None else self.queue.room
+
+    def speed_up(self, queue: Queue | None) -> None:
         """From now on, the next message may take the fast way."""
         self.fast = self._fast_from = self._next
-        self.take = take
+        self.queue = queue
 
     def slow_down(self) -> None:
         """No message takes the fast way until `speed_up`."""

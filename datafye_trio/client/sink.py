@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from datafye_trio.client.buffers import Buffer
+from datafye_trio.client.buffers import Buffer, Queue
 from datafye_trio.errors import FeedError, SubscriptionError
 from datafye_trio.model import Gap, TopicKey
 
@@ -22,7 +22,7 @@ class Sink:
     Attributes:
         buffer: what waits for the program.
         put: the buffer's own, called for every message; False says that it was not taken, and `full` is to be called.
-        push: `put` with the item alone, where the buffer does not care what it is of; None where it does.
+        queue: the buffer's own: where items may go as they are, as long as there is room.
         snapshots: whether the newest message of a topic is wanted when it is joined.
         partial: whether it goes on with what the server accepts.
         entered: whether the server has answered it once; what it refuses later ends it.
@@ -46,7 +46,7 @@ class Sink:
     ) -> None:
         self.buffer = buffer
         self.put: Callable[[TopicKey, str, int | None, Any], bool] = buffer.put
-        self.push: Callable[[Any], bool] | None = buffer.push
+        self.queue: Queue | None = buffer.queue
         self.snapshots = snapshots
         self.partial = partial
         self.entered = False
@@ -64,7 +64,7 @@ class Sink:
 
     def use(self, buffer: Buffer) -> None:
         """From now on, what comes goes into another buffer."""
-        self.buffer, self.put, self.push = buffer, buffer.put, buffer.push
+        self.buffer, self.put, self.queue = buffer, buffer.put, buffer.queue
         for topic in self.topics:
             topic.refresh()
 

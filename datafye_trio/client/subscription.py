@@ -127,7 +127,7 @@ class Subscription(AbstractAsyncContextManager["Subscription[T]"], Generic[T]):
                 await self._wait()
             except StopAsyncIteration:
                 return []
-        items = [self._pop() for _ in range(min(_BATCH, len(self._buffer)))]
+        items: list[T] = self._buffer.pop_many(_BATCH)
         self._batched += len(items)
         self._make_room()
         return items

@@ -36,7 +36,7 @@ class _Places:
 
     dropped: Final = 0
     conflated: Final = 0
-    push: Final = None
+    queue: Final = None
 
     def __init__(self, on_news: Callable[[], None], capacity: int) -> None:
         self.items: deque[Placed] = deque()
@@ -67,6 +67,9 @@ class _Places:
 
     def pop(self) -> Any:
         return self.items.popleft()
+
+    def pop_many(self, most: int) -> list[Any]:
+        return [self.pop() for _ in range(min(most, len(self.items)))]
 
 
 class Tap:

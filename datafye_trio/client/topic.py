@@ -121,11 +121,17 @@ class Topic(Numbering):
 
     # What comes.
 
-    def overflow(self) -> None:
-        """A message that came the fast way was not taken: by the only one who reads, or since nobody does any more."""
+    def hand_out(self, item: Any) -> None:
+        """The message with `fast`, where it cannot go into `queue`: who is full leaves."""
+        seq = self.fast
         for sink in self.live:
-            sink.full()
-        self.resync = self.resync or not self.fast
+            if not sink.put(self.key, self.epoch, seq, item):
+                sink.full()
+        if self.live:
+            self.fast += 1
+            self.latest = item
+        else:
+            self.resync = self.resync or not self.fast
 
     def started(self, epoch: str, position: int) -> None:
         """Joined for the first time: what comes after `position` is ours."""
@@ -224,7 +230,7 @@ class Topic(Numbering):
         synced = self.wire is Wire.ON and self.wire_next == self.next and not (self.resync or self.adopt or self.behind)
         if synced and self.live:
             # Most have one reader, and most readers' buffers do not care which topic an item is of.
-            self.speed_up((self.live[0].push if len(self.live) == 1 else None) or self._spread)
+            self.speed_up(self.live[0].queue if len(self.live) == 1 else None)
 
     def entry(self) -> LedgerEntry:
         """The account so far."""
@@ -232,13 +238,6 @@ class Topic(Numbering):
         return LedgerEntry(
             self.key, self.epoch, self.begin, last, self.received, self.missing, self.restarts, self.repeated
         )
-
-    def _spread(self, item: Any) -> bool:
-        seq = self.fast
-        for sink in self.live:
-            if not sink.put(self.key, self.epoch, seq, item):
-                sink.full()
-        return bool(self.live)
 
     def _shows(self, sink: Sink) -> bool:
         """Whether a subscription gets the newest message when it is joined: a quote stands until the next one."""

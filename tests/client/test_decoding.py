@@ -37,7 +37,7 @@ class Desk:
         for topic, sink in zip(self.topics, self.sinks, strict=True):
             topic.join(sink)
             topic.started("e", 0)
-            intake.routes[intake.route(topic.key)] = topic
+            intake.routes.add(intake.route(topic.key), topic)
 
     def _sink(self) -> Sink:
         buffer = make_buffer("wait", 10)
