@@ -230,8 +230,10 @@ async def _one(data: bytes) -> Answer:
 def run_server(data: bytes) -> Hashable:
     """No exception, a sound answer, a documented close code, and a good client is served."""
     with watched_log() as log:
-        answer = trio.run(_one, data, clock=MockClock(autojump_threshold=0))
-    log.raise_what_came()
+        try:
+            answer = trio.run(_one, data, clock=MockClock(autojump_threshold=0))
+        finally:
+            log.raise_what_came()  # which says more than what a stranger saw of it
     reading = answer.reading
     if reading.ended == "closed":
         check_code(reading.code, data)

@@ -1,6 +1,7 @@
 """`scripts/fuzz`: every committed seed holds its promise, and one that is broken is told, written and replayed."""
 
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,6 +45,31 @@ def fuzz(
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_a_seed_holds_its_promise(fuzzing: Callable[[str], ModuleType], seed: Path) -> None:
     fuzzing("targets").TARGETS[seed.parent.name].run(seed.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("seed", "place", "value", "error"),
+    [
+        ("lane/mixed", "datafye_trio.wire.peeling._FRAGMENTS", 0, "the lane gives the messages in order"),
+        ("client/cut-off", "datafye_trio.wire.lane._ACCEPTED", re.compile(b"never"), "every message before the end"),
+        ("server/subscribe", "datafye_trio.connection.handler.parse_request", None, "not callable"),
+        ("server/requests", "datafye_trio.connection.subscribing.Subscribing.list", None, "not callable"),
+        ("server/wrong", "datafye_trio.wire.websocket._REASONS", {1002: "x", 1007: "\ud800"}, "surrogates"),
+    ],
+)
+def test_a_bug_breaks_a_promise(
+    fuzzing: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    seed: str,
+    place: str,
+    value: object,
+    error: str,
+) -> None:
+    """Also one that the server keeps from others: it is seen in the log."""
+    monkeypatch.setattr(place, value)
+    crash = fuzzing("engine").crash_of(fuzzing("targets").TARGETS[seed.split("/")[0]], (CORPUS / seed).read_bytes())
+    assert crash is not None
+    assert error in crash.what
 
 
 def test_every_target_has_seeds_and_is_told_of(fuzz: Callable[..., tuple[Any, str, str]]) -> None:
