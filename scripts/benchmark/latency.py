@@ -26,7 +26,7 @@ _STEP: Final = 1.25
 
 def single(course: Course) -> list[Row]:
     """An idle server, and one message now and then, each 20 ms: p50 and p99 in milliseconds."""
-    count = 50 if course.quick else 200
+    count = 30 if course.quick else 200
 
     def turn(name: str, audited: bool | None) -> tuple[bool, Mapping[str, float]]:
         with open_pair(course, name, _CLIENTS) as pair:

@@ -13,11 +13,15 @@ publish, and one more line when every client has received everything:
   With `audit` it is a warm-up.
 
 A burst is counted by one byte that each message has once (`load_audit.MARK`), at C speed. Where all want the same, one
-client counts and the others are held to its number of bytes, which comes to the same, as each was audited, and costs a
-third: with every client counting, the load client itself was the limit of the raw contender. Every burst checks each
-client's number of messages (or bytes), that it ends where a message ends, and the `seq` of that message.
+client counts and the others are held to its number of bytes, which comes to the same, as each was audited. Counting
+takes 75 ns a message (0.4 ns a byte), more than the kernel's copy: with every client counting, the ceiling would be
+some 8 million a second, less than the raw contender writes. Every burst checks each client's number of messages (or
+bytes), that it ends where a message ends, and the `seq` of that message.
 
-LIMIT
+Its own ceiling, measured on the two cores of a Xeon with others at work there: of a core's second it takes 34 to 55
+million messages where they come in chunks, beside the raw contender with half of the processor's time of that. Where
+each message is a read of its own, as with picows and node, it takes 0.8 to 1.4 million of 100 clients and 0.4 to 0.5
+of 1,000, always in less time than the server took to write them; if it does fall behind, reads get longer and cheaper.
 
 What is lost shows as silence, and that is `{"error": ...}`, never a number: 10 seconds without a byte, or a minute.
 """

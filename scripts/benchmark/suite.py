@@ -24,7 +24,7 @@ def _client(course: Course) -> list[Row]:
     from benchmark.client_rounds import ReceiveSettings, run
 
     chosen = ["trio-websocket", "aiohttp", "picows, uvloop", "open_feed", "open_raw_feed"]
-    settings = ReceiveSettings(course.python, 60_000 if course.quick else 400_000, course.rounds, contenders=chosen)
+    settings = ReceiveSettings(course.python, 40_000 if course.quick else 400_000, course.rounds, contenders=chosen)
     contenders: Any = run(settings)["contenders"]
     figure = "events/s"
     rows = []
