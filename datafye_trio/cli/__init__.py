@@ -1,1 +1,1 @@
-"""The command line: `datafye-trio` with `serve`, `watch`, `record`, `import` and `inspect`."""
+"""The command line: `datafye-trio` with `serve`, `watch`, `tail`, `bench`, `record`, `import`, `inspect`, `run`."""

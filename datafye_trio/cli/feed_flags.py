@@ -1,4 +1,4 @@
-"""The flags that `tail`, `watch` and `record` share, and what they ask of a feed.
+"""The flags that `tail`, `watch`, `record` and `bench` share, and what they ask of a feed.
 
 Without postponed annotations: cyclopts would look the names of inherited ones up in the modules of the subclasses.
 """
@@ -22,6 +22,8 @@ __all__ = [
     "Channels",
     "Dataset",
     "FeedFlags",
+    "OneFrequency",
+    "Running",
     "Seconds",
     "Symbols",
     "Wanted",
@@ -48,6 +50,8 @@ Channels = Annotated[
 ]
 Symbols = Annotated[tuple[str, ...], list_flag("Symbols, comma-separated; * (default) is every symbol of the dataset.")]
 Dataset = Annotated[str | None, Parameter(help="Dataset; by default the server's first.")]
+OneFrequency = Annotated[str | None, Parameter(help="Of bars and indicators: Second, Minute (default), Hour or Day.")]
+Running = Annotated[bool, Parameter(help="Bars that are still forming, too.", negative="", show_default=False)]
 Seconds = Annotated[float | None, Parameter(help="End after this time.")]
 Authorities = Annotated[Path | None, Parameter(help="PEM file with the authorities to trust, for wss://.")]
 
@@ -60,12 +64,8 @@ class FeedFlags:
     channels: Channels = ()
     symbols: Symbols = ("*",)
     dataset: Dataset = None
-    frequency: Annotated[
-        str | None, Parameter(help="Of bars and indicators: Second, Minute (default), Hour or Day.")
-    ] = None
-    running: Annotated[bool, Parameter(help="Bars that are still forming, too.", negative="", show_default=False)] = (
-        False
-    )
+    frequency: OneFrequency = None
+    running: Running = False
     seconds: Seconds = None
     reconnect: Annotated[
         bool, Parameter(help="Wait for a server that is not there, and come back when the connection is lost.")

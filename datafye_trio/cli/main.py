@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
+from datafye_trio.cli.bench import BENCH_EXAMPLES, BenchFlags, bench
 from datafye_trio.cli.flags import ServeFlags, WatchFlags, expand
 from datafye_trio.cli.importing import IMPORT_EXAMPLES, ImportFlags, import_files
 from datafye_trio.cli.inspecting import INSPECT_EXAMPLES, InspectFlags, inspect
@@ -36,6 +37,7 @@ Examples:
   datafye-trio serve
   datafye-trio watch
   datafye-trio tail --channels trades --symbols AAPL
+  datafye-trio bench --clients 100
   datafye-trio record ws://localhost:8080/datafye-ws/v1 recording/
   datafye-trio serve --replay recording/
   datafye-trio run crossover.py:strategy recording/
@@ -123,6 +125,15 @@ def _add_live(app: App) -> None:
     ) -> int:
         """Print market data live as JSON lines, whatever happens to the connection: events, and gaps where any are."""
         return tail(url, flags)
+
+    @app.command(name="bench", help_epilogue=BENCH_EXAMPLES)
+    def run_bench(
+        url: Annotated[str, Parameter(help="Base URL, or a path below it.")] = DEFAULT_URL,
+        /,
+        flags: BenchFlags = BenchFlags(),  # noqa: B008 -- frozen
+    ) -> int:
+        """Load a running server with many clients: rates, latencies, and what was lost."""
+        return bench(url, flags)
 
 
 def _add_recordings(app: App) -> None:

@@ -28,6 +28,7 @@ def test_the_version(terminal: Terminal) -> None:
         (("serve",), ["--port INT", "[default: 8080]", "--no-halts", "Examples:", "DATAFYE_TRIO_PORT"]),
         (("watch",), ["--symbols", "Examples:", "--json"]),
         (("tail",), ["--symbols", "Examples:", "--policy", "[choices: wait", "--no-reconnect"]),
+        (("bench",), ["--clients", "Examples:", "[default: 10]", "--json", "Ends with"]),
         (("record",), ["URL", "DIR", "--frequency", "Examples:", "--no-reconnect"]),
         (("import",), ["--dataset", "Examples:", "ts_ns", "--column", "last_trade_id"]),
         (("inspect",), ["--json", "Examples:"]),
@@ -45,7 +46,7 @@ def test_no_command_is_help(terminal: Terminal) -> None:
 
 
 def test_an_unknown_command_is_one_line(terminal: Terminal) -> None:
-    commands = "serve, watch, tail, record, import, inspect, run"
+    commands = "serve, watch, tail, bench, record, import, inspect, run"
     line = f'Unknown command "serv". Did you mean "serve"? Available commands: {commands}.'
     assert terminal.complain("serv") == line
 
