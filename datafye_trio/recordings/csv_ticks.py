@@ -232,7 +232,10 @@ def _events(text: TextIO, file: TickFile, asset_class: AssetClass, key: str, wat
     key_at = file.columns.index(key)
     width = len(file.columns)
     rows = csv.reader(text, strict=True)
-    next(rows, None)
+    try:
+        next(rows, None)
+    except csv.Error as error:
+        raise SourceError(f"{file.path}, line 1: {error}") from error
     before = line = rows.line_num  # the last lines of the row before this one, and of this one
     latest, more = 0, True
     while more:

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-__all__ = ["Broken", "Run", "Target", "check", "gist", "pieces"]
+__all__ = ["Broken", "Run", "Target", "check", "gist", "pieces", "where"]
 
 _PARTICULAR: Final = re.compile(r"""'[^']*'|"[^"]*"|[^a-z ]+""")
 Run: TypeAlias = Callable[[bytes], Hashable]
@@ -40,8 +40,16 @@ def check(sound: bool, promise: str) -> None:
 
 
 def gist(text: object) -> str:
-    """A sentence without what it quotes and counts: what is alike for inputs that are alike."""
-    return _PARTICULAR.sub("", str(text))[:60]
+    """The end of a sentence without what it quotes and counts: what is alike for inputs that are alike."""
+    return _PARTICULAR.sub("", str(text))[-30:]
+
+
+def where(error: BaseException) -> Hashable:
+    """The line that raised it: tells errors apart whose texts are full of the input."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return None if traceback is None else (traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
 
 
 def pieces(data: bytes, *, salt: int = 0) -> list[bytes]:

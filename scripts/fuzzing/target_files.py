@@ -12,7 +12,7 @@ from datafye_trio.cli.yaml_tree import parse_yaml
 from datafye_trio.errors import ConfigurationError, SourceError
 from datafye_trio.model import AssetClass, Timed
 from datafye_trio.recordings.csv_ticks import TickFile, TickFormat, find_tick_files, merge_column, read_ticks
-from fuzzing.checking import Target, check, gist
+from fuzzing.checking import Target, check, gist, where
 
 __all__ = ["TARGETS"]
 
@@ -42,7 +42,7 @@ def run_descriptor(data: bytes) -> Hashable:
         text = str(error)
         check(text.isprintable(), "what is wrong with a descriptor is told in one line")
         check(text.startswith(("spec.yaml, line ", "spec.yaml is ")), "what is wrong with a descriptor names the line")
-        return gist(text)
+        return where(error)
     check(all(warning.isprintable() for warning in spec.warnings), "warnings are lines of text")
     return len(spec.datasets), len({gist(warning) for warning in spec.warnings})
 
@@ -78,7 +78,7 @@ def _read(path: Path, asset_class: AssetClass, time: str) -> Hashable:
         key = merge_column([file])
     except SourceError as error:
         check(str(path) in str(error), "an error about a file names it")
-        return gist(str(error).replace(str(path), ""))
+        return where(error)
     watch = _Watch()
     taken, end = _rows(file, asset_class, key, watch)
     strict, refused = _rows(file, asset_class, key, None)

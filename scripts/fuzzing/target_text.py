@@ -24,7 +24,7 @@ from datafye_trio.protocol import (
 )
 from datafye_trio.protocol.data_decoder import DataDecoder
 from datafye_trio.wire.dialing import parse_target
-from fuzzing.checking import Target, check, gist
+from fuzzing.checking import Target, check, gist, where
 
 __all__ = ["TARGETS"]
 
@@ -149,7 +149,7 @@ def _url(text: str) -> Hashable:
         url = normal_url(text)
     except ConfigurationError as error:
         check(str(error).isprintable(), "what is wrong with a URL is told in one line")
-        return gist(str(error).rpartition(":")[2].partition("/")[0])  # behind what it quotes
+        return where(error)
     check(normal_url(url) == url, "a URL in normal form is in normal form")
     try:
         check(parse_target(url).secure == url.startswith("wss:"), "a URL in normal form can be dialled")
@@ -165,7 +165,7 @@ def _query(text: str) -> Hashable:
         fields = parse_query(text)
     except ValueError as error:
         check(bool(str(error)), "it is told what is wrong with a query")
-        return None
+        return where(error)
     return _requested({**fields, "action": "subscribe"})
 
 

@@ -250,3 +250,10 @@ def test_a_file_that_vanished_is_named(write):
     path.unlink()
     with pytest.raises(SourceError, match=r"cannot read .*t\.csv: No such file"):
         list(read_ticks(file, STOCKS, "ts_ns"))
+
+
+def test_a_header_whose_quote_never_closes_is_named(write):
+    """What the header is was read leniently, and then the rows' strict reader let a csv.Error out."""
+    path = write("t.csv", 'symbol,ts_ns,price,size,"\nA,5,1,1,\n')
+    with pytest.raises(SourceError, match=r"t\.csv, line 1: "):
+        read(path)
