@@ -11,7 +11,7 @@ from broker.kit import QUOTES, TRADES, Client, CountingCodec, Rig, make_broker
 from support import quote, trade
 
 from datafye_trio import Program
-from datafye_trio.broker import Chunk, Dataset, Delivery
+from datafye_trio.broker import Chunk, Dataset, Delivery, Topic
 from datafye_trio.broker.chunks import CHUNK_BYTES
 from datafye_trio.broker.fanout import fan_out
 from datafye_trio.model import Event, Halt
@@ -114,8 +114,9 @@ async def test_a_chunk_does_not_keep_the_frames_and_events_of_its_pass_alive() -
     one_pass(dataset, quote("AAPL"), *[quote("MSFT") for _ in range(100)])
     (chunk,) = chunks_of(client)
     assert [(topic.symbol, *span) for topic, *span in chunk.spans()] == [("AAPL", 1, 1)]
-    places, indices = chunk.spans.args
-    assert all(len(place) == 2 for place in places)
+    topics, seqs, indices = chunk.spans.args
+    assert {type(topic) for topic in topics} == {Topic}
+    assert {type(seq) for seq in seqs} == {int}
     assert indices == [0]
 
 

@@ -79,6 +79,23 @@ def test_a_segment_that_alone_exceeds_the_budget_is_not_kept_but_its_position_is
     assert ring.after(3) == []
 
 
+def test_what_came_in_one_pass_goes_as_one_but_for_what_is_gone_already() -> None:
+    store = RingStore(RingLimits(seconds=1e9, messages=10**9, bytes=2_000), 0.0)
+    first, second = Ring(store), Ring(store)
+    for now in (1, 2):
+        begun = store.begin(now)
+        first.take(begun, now, frames(now, 1)[0])
+        second.take(begun, 2 * now - 1, frames(2 * now - 1, 2))
+        store.end()
+    assert (first.after(0), first.after(1), second.after(0)) == (frames(1, 2), frames(2, 1), frames(1, 4))
+    first.restart(7)
+    second.append(3.0, 5, frames(5, 1, size=900))
+    assert (second.after(1), second.after(2)) == (None, [*frames(3, 2), *frames(5, 1, size=900)])
+    assert store.reach(10.0) == 9.0
+    store.clear(22.0)
+    assert (store.bytes, len(first), len(second), second.after(5)) == (0, 0, 0, [])
+
+
 def test_where_numbers_are_left_out_nobody_is_led_across_in_silence() -> None:
     store = RingStore(EVERYTHING, 0.0)
     ring = Ring(store)
