@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from _setup import ROOT, SetupError, failure, is_network_failure, only_one, run, say
+from _venvs import install, make_empty
 
 __all__ = ["NODE_PEER", "PEERS", "SetupError", "peers_python", "tool"]
 
@@ -52,7 +53,7 @@ def tool(name: str, requirement: str) -> Path:
     with only_one():
         if not program.is_file():
             say(f"Installing {requirement} into .venv-bench.")
-            if output := _install(requirement):
+            if output := install(_PYTHON, requirement):
                 raise failure(f"Installing {requirement}", output)
     return program
 
@@ -64,15 +65,13 @@ def _fingerprint() -> str:
 
 def _make() -> None:
     say("Making .venv-bench with the peers of the benchmark (the first time takes a minute or so).")
-    made = run(sys.executable, "-I", "-m", "venv", "--clear", "--without-pip", _VENV)
-    if made.returncode:
-        raise failure("Making .venv-bench", made.stdout)
-    # Editable, so that what is measured is what stands in the folder. The pip of .venv serves both environments.
-    if output := _install("--editable", str(ROOT)):
+    make_empty(_VENV)
+    # Editable, so that what is measured is what stands in the folder.
+    if output := install(_PYTHON, "--editable", str(ROOT)):
         raise failure("Installing the project for the benchmark", output)
     for peer in PEERS:
         say(f"  {peer}")
-        if output := _install(peer):
+        if output := install(_PYTHON, peer):
             if is_network_failure(output):
                 raise failure(f"Installing {peer}", output)
             say(f"  {peer} cannot be installed here, so it is left out: {output.strip().splitlines()[-1]}")
@@ -93,9 +92,3 @@ def _add_node_peer() -> None:
         say(f"  {NODE_PEER} cannot be installed here, so it is left out: {words[0]}")
     else:
         ready.write_text(NODE_PEER)
-
-
-def _install(*what: str) -> str:
-    """What pip said where it failed, else nothing."""
-    done = run(sys.executable, "-I", "-m", "pip", "--python", _PYTHON, "install", "--quiet", *what)
-    return (done.stdout or "pip failed without a word") if done.returncode else ""
