@@ -76,7 +76,7 @@ class Intake(Protocol):
 
 
 class TypedIntake:
-    """Events, as attrs classes."""
+    """Events of our own classes."""
 
     def __init__(self, saw: Callable[[Event, AssetClass], None] = _nothing) -> None:
         self.saw = saw
@@ -125,7 +125,6 @@ class TypedIntake:
                     topic.latest = event
                 else:
                     topic.hand_out(event)
-                    queue, room = None, 0
                 if not ticks:
                     self.saw(event, topic.key.asset_class)
                 elif found.exchange_timestamp > reached:
@@ -200,7 +199,6 @@ class RawIntake:
                     topic.latest = fields
                 else:
                     topic.hand_out(fields)
-                    queue, room = None, 0
                 continue
             queue, room = None, 0
             self._judge(payload, on_data, on_other)

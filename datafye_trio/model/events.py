@@ -1,8 +1,11 @@
 """Market events, as Python sees them: snake_case, prices as floats, times as integer nanoseconds since 1970 UTC.
 
-The classes are slotted but not frozen: creating a frozen quote takes three to five times as long (timeit: 0.8 to 1.0
-against 0.2 to 0.3 µs), and a busy source creates half a million events a second. Treat an event as immutable once it
-was published: it is shared, not copied.
+The classes are msgspec structs: a client that makes one of each message received spends a quarter less on an event in
+all than with slotted attrs classes (1.75 against 2.30 µs, of which 0.24 are the making), since the garbage collector
+does not follow what waits in a buffer. attrs' own helpers (`attrs.evolve`, `asdict`, `fields`) take them nevertheless.
+The price: an event has no weak references, and one that a program made part of a cycle would never be freed.
+They are not frozen: creating a frozen attrs quote took three to five times as long as another, and a busy source
+creates half a million events a second. Treat an event as immutable once it was published: it is shared, not copied.
 The wire names (camelCase) live in `protocol.codec`; which fields exist is the contract of protocol.md section 3.
 """
 
@@ -10,15 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
+import msgspec
 
 from datafye_trio.model.topics import Channel
 
 __all__ = ["EVENT_CHANNELS", "Bar", "Ema", "Event", "Halt", "Line", "Quote", "Resume", "Sma", "Timed", "Trade"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_C = TypeVar("_C", bound=type[Any])
 
 
 def _utc(time_ns: int) -> datetime:
@@ -26,8 +31,20 @@ def _utc(time_ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=time_ns // 1_000)
 
 
-@attrs.define
-class Quote:
+def _known_to_attrs(cls: _C) -> _C:
+    """Say of a struct what attrs says of its own classes, which is all that its helpers look at."""
+    fields = {
+        field.name: attrs.field(
+            type=field.type, default=attrs.NOTHING if field.default is msgspec.NODEFAULT else field.default
+        )
+        for field in msgspec.structs.fields(cls)
+    }
+    cls.__attrs_attrs__ = attrs.fields(attrs.make_class(cls.__name__, fields))
+    return cls
+
+
+@_known_to_attrs
+class Quote(msgspec.Struct, gc=False):
     """The top of the book: best bid and best ask.
 
     A price is None where that side of the book is empty. Sizes are whole shares for stocks (any number for crypto).
@@ -51,8 +68,8 @@ class Quote:
         return _utc(self.exchange_timestamp)
 
 
-@attrs.define
-class Trade:
+@_known_to_attrs
+class Trade(msgspec.Struct, gc=False):
     """One execution. `conditions` are the tape's sale conditions, one text each; None where the feed has none."""
 
     symbol: str
@@ -72,8 +89,8 @@ class Trade:
         return _utc(self.exchange_timestamp)
 
 
-@attrs.define
-class Bar:
+@_known_to_attrs
+class Bar(msgspec.Struct, gc=False):
     """Open, high, low and close of the half-open span that begins at `start` and lasts one `frequency`.
 
     A price is None where no trade of the span may set it (odd lots, say, under the tape's rules: they count for the
@@ -101,8 +118,8 @@ class Bar:
         return _utc(self.start)
 
 
-@attrs.define
-class Line:
+@_known_to_attrs
+class Line(msgspec.Struct, gc=False):
     """One moving average: over `periods` closes, of which `count` are there so far; `ma` is its value."""
 
     periods: int
@@ -110,8 +127,8 @@ class Line:
     ma: float
 
 
-@attrs.define
-class Sma:
+@_known_to_attrs
+class Sma(msgspec.Struct, gc=False):
     """Simple moving averages after one bar. `macd` is fast minus slow; `crossover` BULLISH, BEARISH or NONE."""
 
     symbol: str
@@ -129,8 +146,8 @@ class Sma:
         return _utc(self.timestamp)
 
 
-@attrs.define
-class Ema:
+@_known_to_attrs
+class Ema(msgspec.Struct, gc=False):
     """Exponential moving averages after one bar, with the signal line (the EMA of `macd`)."""
 
     symbol: str
@@ -153,8 +170,8 @@ class Ema:
         return _utc(self.timestamp)
 
 
-@attrs.define
-class Halt:
+@_known_to_attrs
+class Halt(msgspec.Struct, gc=False):
     """Trading in `symbol` stopped at `timestamp`; sent on its quotes and on its trades."""
 
     symbol: str
@@ -167,8 +184,8 @@ class Halt:
         return _utc(self.timestamp)
 
 
-@attrs.define
-class Resume:
+@_known_to_attrs
+class Resume(msgspec.Struct, gc=False):
     """Trading in `symbol` goes on from `timestamp`; sent on its quotes and on its trades."""
 
     symbol: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import attrs
+from msgspec.structs import replace
 
 from datafye_trio.model import Bar, Event, Quote, Trade
 
@@ -20,9 +20,9 @@ def moved(event: Event, by: int) -> Event:
     """A copy of an event, `by` nanoseconds later."""
     if isinstance(event, Trade):
         facility = None if event.trf_timestamp is None else event.trf_timestamp + by
-        return attrs.evolve(event, exchange_timestamp=event.exchange_timestamp + by, trf_timestamp=facility)
+        return replace(event, exchange_timestamp=event.exchange_timestamp + by, trf_timestamp=facility)
     if isinstance(event, Quote):
-        return attrs.evolve(event, exchange_timestamp=event.exchange_timestamp + by)
+        return replace(event, exchange_timestamp=event.exchange_timestamp + by)
     if isinstance(event, Bar):
-        return attrs.evolve(event, start=event.start + by)
-    return attrs.evolve(event, timestamp=event.timestamp + by)
+        return replace(event, start=event.start + by)
+    return replace(event, timestamp=event.timestamp + by)

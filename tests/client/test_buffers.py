@@ -202,3 +202,40 @@ def test_latest_refuses_more_topics_than_its_capacity() -> None:
     assert buffer.put_gap(gap(B, 2, 2))
     buffer.put_mark(Live(C, "e", 2))
     assert pop_all(buffer) == [("A", "e", 3), ("B", "e", 1), gap(B, 2, 2), Live(C, "e", 2)]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 9])
+@pytest.mark.parametrize("policy", get_args(Policy))
+def test_many_come_out_as_one_by_one(policy: Policy, most: int) -> None:
+    buffer, other = make_buffer(policy, 4), make_buffer(policy, 4)
+    for one in (buffer, other):
+        put(one, A, 1, 2)
+        put(one, B, 1)
+        one.put_gap(gap(C, 1, 2, "expired"))
+        put(one, A, 3)
+    taken: list[Any] = []
+    while len(buffer):
+        taken += (part := buffer.pop_many(most))
+        assert 1 <= len(part) <= most
+    assert taken == pop_all(other)
+    assert buffer.pop_many(most) == []
+
+
+@pytest.mark.parametrize("policy", REFUSING)
+def test_what_is_appended_takes_room(policy: Policy) -> None:
+    buffer = make_buffer(policy, 3)
+    put(buffer, A, 1)
+    assert buffer.queue is not None
+    assert buffer.queue.room == 2
+    buffer.queue.append("x")
+    put(buffer, A, 2)
+    buffer.put_mark(Live(A, "e", 2))
+    buffer.put_mark(Live(B, "e", 2))
+    assert buffer.queue.room == -2
+    assert put(buffer, A, 3) == [False]
+    assert pop_all(buffer)[1] == "x"
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "latest"])
+def test_who_looks_at_topics_has_no_queue(policy: Policy) -> None:
+    assert make_buffer(policy, 3).queue is None

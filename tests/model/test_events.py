@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import typing
 
 import attrs
+import msgspec
 import pytest
+from msgspec.structs import replace
 
-from datafye_trio.model import Event, Halt, Line, Quote, Trade
+from datafye_trio.model import Event, Halt, Line, Quote, Sma, Trade
 
 CLASSES = typing.get_args(Event)
 
@@ -39,3 +43,36 @@ def test_what_is_not_known_is_none() -> None:
     assert (trade.exchange_id, trade.trade_id, trade.conditions, trade.trf_timestamp) == (None, None, None, None)
     quote = Quote("AAPL", 1, None, 0, None, 0)
     assert (quote.bid_exchange_id, quote.ask_exchange_id, quote.exchange_id) == (None, None, None)
+
+
+def test_events_are_not_hashable() -> None:
+    with pytest.raises(TypeError):
+        hash(Halt("AAPL", 1, "LUDP"))
+
+
+@pytest.mark.parametrize("cls", [*CLASSES, Line])
+def test_attrs_knows_names_types_and_defaults(cls: type[msgspec.Struct]) -> None:
+    known = attrs.fields(cls)  # type: ignore[type-var]  # no attrs class, and that it is taken for one is the test
+    for field, told in zip(msgspec.structs.fields(cls), known, strict=True):
+        default = attrs.NOTHING if field.default is msgspec.NODEFAULT else field.default
+        assert (told.name, told.type, told.default) == (field.name, field.type, default)
+
+
+def test_attrs_helpers_copy_and_unfold_events() -> None:
+    sma = Sma("AAPL", "Minute", 1, 1.5, Line(50, 2, 10.5), Line(20, 1, 11.25), 0.75, "NONE")
+    later: Sma = attrs.evolve(sma, timestamp=2)  # type: ignore[misc]  # as above
+    assert later == replace(sma, timestamp=2) != sma
+    unfolded = attrs.asdict(sma)  # type: ignore[arg-type]  # as above
+    assert unfolded["slow_line"] == {"periods": 50, "count": 2, "ma": 10.5}
+    assert list(unfolded) == [field.name for field in msgspec.structs.fields(Sma)]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_events_are_copied_whole(copied: typing.Callable[[Trade], Trade]) -> None:
+    trade = Trade("AAPL", 1, 190.0, 100, conditions=("@", "I"))
+    assert (other := copied(trade)) == trade
+    assert other is not trade
+
+
+def test_an_event_shows_its_fields() -> None:
+    assert repr(Halt("AAPL", 1, "LUDP")) == "Halt(symbol='AAPL', timestamp=1, reason='LUDP')"
