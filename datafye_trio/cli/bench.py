@@ -1,8 +1,12 @@
 """`datafye-trio bench`: put clients on a running server, and tell what they got: rates, latencies, losses.
 
-One process, one thread. Its ceiling is what it can read: see `_CEILING`. What is above it, it cannot see; the last line
-of its report says when it was busy all the time. Latencies are sampled, 8 to 15 messages of each read of a client, each
-counted for those up to the next; where a client reads fewer at once, every message counts.
+One process, one thread; what is above its own ceiling it cannot see, and its report says when it was busy all the time.
+The ceiling, measured on ready-made chunks of 400 quotes of 225 bytes from a plain socket, in messages for each second
+that this process worked: 1,050,000 with 100 clients, which find most messages decoded by a neighbour, and 640,000 with
+one. Of the 0.95 µs, peeling frames takes 0.23, checking 0.30, sockets and Trio the rest.
+
+Latencies are sampled: 8 to 15 messages of each read of a client, each counted for those up to the next; where a client
+reads fewer at once, every message counts.
 """
 
 from __future__ import annotations
@@ -67,8 +71,8 @@ far it is to stderr.
 Latency is this machine's clock minus the stamp of quotes and trades, so it
 needs clocks that agree (on one machine they do). Where the stamps are of
 another day, as in a replay, it is told above the least seen.
-One process reads some 2 million messages a second of 200 bytes on a core that
-it has for itself. The report says when that was the limit: then run several.
+One process reads about a million messages a second, of all its clients
+together. The report says when that was the limit: then run several.
 
 Ends with 0 if every client got all of it; with 3 if something was lost, or a
 client was cut or could not connect; with 1, and why, if nothing could be

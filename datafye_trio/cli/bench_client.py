@@ -1,7 +1,7 @@
 """One client of a load: connects once, subscribes, and receives until it is cut. It never comes back.
 
-It stands on the fast lane alone. `open_feed` makes an event of each message, which costs more than twice as much, and
-comes back after a loss, which is what a load test wants to see.
+It stands on the fast lane alone. A feed makes an event of each message, and it comes back after a loss, and fetches
+what it has missed: that is what a load test wants to see.
 """
 
 from __future__ import annotations
