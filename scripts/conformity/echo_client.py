@@ -1,7 +1,8 @@
 """The client that is judged: `open_client` with its fast lane as in production, and a loop that echoes.
 
 The fast lane gives bytes for text and binary alike, since a subscriber knows which it asked for. An echo does not, so a
-tap below the lane notes the kind of each message. As in production, whoever decodes checks that text is UTF-8.
+tap below the lane notes the kind of each message. That whole text is UTF-8 is left by the lane to whoever decodes:
+here that is the echo, which closes with 1007; a feed reports such a message as one that it cannot read, and goes on.
 Of the limits, messages may have 32 MiB, and the fragments of one are not counted.
 """
 
