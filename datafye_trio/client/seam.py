@@ -35,7 +35,7 @@ T = TypeVar("T")
 _TURN: Final = 64
 _EMPTY: Final = frozenset({ErrorCode.NO_DATA, ErrorCode.INVALID_RANGE})
 """What a server says of a range in which nothing is stored; so it is where `since` is now, or later."""
-_BATCH: Final = 1_024
+_BATCH: Final = 2_048
 
 
 class SubscriptionSince(Subscription[T]):

@@ -170,7 +170,7 @@ async def test_many_at_once(autojump_clock: MockClock) -> None:
         got: list[FeedItem] = []
         while len(got) < 1_500:
             many = await sub.receive_many()
-            assert 1 <= len(many) <= 1_024
+            assert 1 <= len(many) <= 2_048
             got += many
         assert got == [trade("A", n) for n in range(1_500)]
         assert sub.statistics().delivered == 1_500

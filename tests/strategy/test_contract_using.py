@@ -196,10 +196,10 @@ def test_many_at_once(way: str) -> None:
         found = []
         async with feed.trades("AAPL") as sub:
             await trio.sleep(5)
-            assert sub.statistics().waiting == 3_000
+            assert sub.statistics().waiting == 5_000
             found = [len(await sub.receive_many()) for _ in range(3)]
             return found, sub.statistics()
 
-    found, statistics = play(way, strategy, [*burst(3_000), quote(60)])
-    assert found == [1_024, 1_024, 952]
-    assert (statistics.delivered, statistics.waiting, statistics.gaps, statistics.paused) == (3_000, 0, 0, False)
+    found, statistics = play(way, strategy, [*burst(5_000), quote(60)])
+    assert found == [2_048, 2_048, 904]
+    assert (statistics.delivered, statistics.waiting, statistics.gaps, statistics.paused) == (5_000, 0, 0, False)

@@ -103,7 +103,7 @@ async def test_a_stalled_consumer_still_answers_pings_and_holds_no_more_than_the
             while True:
                 await peer.stream.send_all(frame(Opcode.TEXT, payload) * 10)
                 count += 10
-        # 1 MiB in the inbox, 64 KiB in a read, 64 KiB in the transport: then the server has to wait.
+        # 1 MiB in the inbox, 128 KiB in a read, 64 KiB in the transport: then the server has to wait.
         assert count < 1300
         found = 0
         with trio.move_on_after(60):
