@@ -35,8 +35,9 @@ _STEP: Final = 64
 """Items after which the clock is looked at."""
 _TURN_SECONDS: Final = 0.005
 _TURN_ITEMS: Final = 2_048
-"""How long a program may go on with what waits before others get their turn: one network read holds 700 quotes, or 2,000
-messages of 64 bytes, and with a checkpoint within them, the buffer would grow although the program is the faster side."""
+"""How long a program may go on with what waits before others get their turn: one network read holds 700 quotes, or
+2,000 messages of 64 bytes; with a checkpoint within them, the buffer would grow although the program is the faster
+side."""
 _BATCH: Final = 2_048
 
 
