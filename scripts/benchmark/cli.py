@@ -72,7 +72,7 @@ def _course(given: argparse.Namespace) -> Course:
     if unknown := [name for name in given.contenders or () if name not in {*peers.contenders, *peers.missing}]:
         raise SystemExit(f"there is no contender {unknown[0]!r}; there are: {'; '.join(peers.contenders)}")
     rounds = given.rounds or (2 if given.quick else 5)
-    seconds = given.seconds or (0.2 if given.quick else 1.2)
+    seconds = given.seconds or (0.3 if given.quick else 1.2)
     return Course(python, peers, rounds, seconds, given.quick, given.contenders)
 
 
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SUITE)} [default: all]")
     parser.add_argument("--rounds", type=count, help="turns of each contender [default: 5; quick: 2]")
-    parser.add_argument("--seconds", type=_seconds, help="what a burst should take [default: 1.2; quick: 0.2]")
+    parser.add_argument("--seconds", type=_seconds, help="what a burst should take [default: 1.2; quick: 0.3]")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and messages, under two minutes in all")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--contenders", nargs="+", metavar="NAME", help="only these servers; a wrong name shows all")

@@ -157,10 +157,10 @@ def calibrate(pair: Pair, seconds: float) -> int:
     count = 32
     while True:
         took, _ = pair.burst(count)
-        if took > seconds / 5:
+        # Half of the time at least: short bursts are mostly the wait for their first byte, and made rounds a tenth as long.
+        if took > seconds / 2:
             return max(1, round(count * seconds / took))
-        # At most eightfold: the first bursts find caches and buffers cold.
-        count = min(8 * count, max(2 * count, round(count * seconds / 4 / took)))
+        count = min(8 * count, max(2 * count, round(count * seconds * 0.75 / took)))
 
 
 @attrs.frozen
