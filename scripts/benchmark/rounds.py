@@ -157,7 +157,7 @@ def calibrate(pair: Pair, seconds: float) -> int:
     count = 32
     while True:
         took, _ = pair.burst(count)
-        # Half of the time at least: short bursts are mostly the wait for their first byte, and made rounds a tenth as long.
+        # Half of that at least: short bursts are mostly the wait for the first byte, and made rounds a tenth as long.
         if took > seconds / 2:
             return max(1, round(count * seconds / took))
         count = min(8 * count, max(2 * count, round(count * seconds * 0.75 / took)))
