@@ -83,11 +83,17 @@ def _whole(value: object, _: object) -> int:
 
 
 def _number(value: object, _: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
-    if value < 0:
+    try:
+        number = float(value)
+    except OverflowError:  # TOML's integers have no end
+        raise ValueError("must be a number within 1e308") from None
+    if math.isnan(number):
+        raise ValueError("must be a number")
+    if number < 0:
         raise ValueError("must not be below 0")
-    return float(value)
+    return number
 
 
 def _rate(value: object, _: object) -> float:

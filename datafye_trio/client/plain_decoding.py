@@ -161,9 +161,9 @@ def _integer(fields: Mapping[str, Any], name: str) -> int:
 
 def _number(fields: Mapping[str, Any], name: str, missing: float | None = None) -> float:
     number = fields.get(name, missing)
-    if number.__class__ is not int and number.__class__ is not float:
-        raise ValueError(f"{name}: {str(number)[:40]!r} is no number")
-    return number  # an integer stays one: sizes of stocks are whole
+    if number.__class__ is float or (number.__class__ is int and -_LIMIT <= number < _LIMIT):
+        return number  # an integer stays one: sizes of stocks are whole
+    raise ValueError(f"{name}: {str(number)[:40]!r} is no number")
 
 
 def _price(fields: Fields, name: str) -> float | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from datafye_trio.cli.dataspec import parse_dataspec
+from datafye_trio.cli.settings import load
 from datafye_trio.cli.yaml_tree import parse_yaml
 from datafye_trio.errors import ConfigurationError, SourceError
 from datafye_trio.model import AssetClass, Timed
@@ -23,6 +24,15 @@ _YAML: Final = (
     b"\n", b"  ", b"\t", b"&a ", b"*a", b"<<: ", b"!!python/object ", b"|\n", b">\n", b"'", b'"', b"{", b"}", b"[",
     b"]", b"#", b"---\n", b"...\n", b"%YAML 1.1\n", b"\xef\xbb\xbf", b"\xff", b"\x00", b"~", b"? ", b"\\x41",
     b"\xe2\x80\xa8", b"@",
+)  # fmt: skip
+_TOML: Final = (
+    b"[[datasets]]\n", b"[heartbeat]\n", b"[outbox]\n", b"[access]\n", b"port = 1\n", b"memory = 1000\n",
+    b"interval = 5\n", b'accept = "any"\n', b'source = "synthetic"\n', b'source = "replay"\n', b'symbols = ["AAPL"]\n',
+    b"seed = 1\n", b'ticks = ["quotes"]\n', b'aggregates = ["ohlc-1m"]\n', b'bars = ["Minute"]\n', b"rate = 5.0\n",
+    b"speed = 2\n",
+    b'replay = ["x"]\n', b'timestamp_unit = "ms"\n', b'allow = ["10.0.0.0/8"]\n', b'host = "::"\n', b'cert = "x"\n',
+    b"inf", b"nan", b"-1", b"1e400", b"9" * 400, b"true", b"{}", b"[", b"]", b"=", b'"', b"'", b"\n", b".", b"\xff",
+    b"\\u0000", b"1979-05-27", b"0x1", b"[a.b]\n",
 )  # fmt: skip
 _CSV: Final = (
     b"symbol", b"ts_ns", b"recv_ns", b"exchange", b"price", b"size", b"trade_id", b"last_trade_id", b"conditions",
@@ -43,8 +53,28 @@ def run_descriptor(data: bytes) -> Hashable:
         check(text.isprintable(), "what is wrong with a descriptor is told in one line")
         check(text.startswith(("spec.yaml, line ", "spec.yaml is ")), "what is wrong with a descriptor names the line")
         return where(error)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "spec.yaml"
+        path.write_bytes(data)
+        try:
+            load({}, {}, None, path)
+        except ConfigurationError as error:
+            check(str(error).isprintable(), "what a descriptor cannot be served for is told in one line")
     check(all(warning.isprintable() for warning in spec.warnings), "warnings are lines of text")
     return len(spec.datasets), len({gist(warning) for warning in spec.warnings})
+
+
+def run_settings(data: bytes) -> Hashable:
+    """A TOML file of settings: a server and its datasets, or a ConfigurationError of one line."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "serve.toml"
+        path.write_bytes(data)
+        try:
+            found = load({}, {}, path)
+        except ConfigurationError as error:
+            check(str(error).isprintable(), "what is wrong with settings is told in one line")
+            return where(error)
+    return len(found.datasets)
 
 
 class _Watch:
@@ -115,5 +145,6 @@ TARGETS: Final = (
         run_descriptor,
         _YAML,
     ),
+    Target("settings", "a TOML file of settings: a server and datasets, or an error of one line", run_settings, _TOML),
     Target("csv", "a file of ticks in CSV: rows, or an error that names file and line", run_csv, _CSV),
 )

@@ -8,9 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
+from datafye_trio.client.board import BoardKey
+from datafye_trio.client.plain_decoding import PlainDecoder
 from datafye_trio.client.urls import endpoint_of, normal_url, with_path
 from datafye_trio.errors import ConfigurationError, RequestError
+from datafye_trio.model import AssetClass, Channel, Frequency
 from datafye_trio.protocol import (
+    Codec,
     ErrorCode,
     TimestampUnit,
     decode_message,
@@ -56,6 +60,15 @@ _DATA: Final = (
     b"status", b"null", b"true", b"1.5", b"9223372036854775807", b"-9223372036854775808", b"18446744073709551615",
     b"1e400", b"NaN",
     b"[" * 20, b"]" * 20, b"{}", b"[]", b"\\ud800", b'"', b",", b"0", b"-1", b"\xff",
+)  # fmt: skip
+_PLAIN: Final = (
+    *(b'"%s":' % name for name in (
+        b"type", b"symbol", b"exchangeTimestamp", b"tradePrice", b"tradeSize", b"tradeID", b"exchangeID", b"bidPrice",
+        b"bidSize", b"askPrice", b"askSize", b"datetime", b"open", b"high", b"low", b"close", b"volume", b"count",
+        b"timestamp", b"slowLine", b"fastLine", b"signalLine", b"periods", b"ma", b"macd", b"crossover", b"trfID",
+    )), b'"halt"', b'"resume"', b"null", b"true", b"1e400", b"1e308", b"NaN", b"-1", b"0", b"9223372036854775807",
+    b"1.5", b"18446744073709551616", b"1735830000", b"1735830000000", b"{}", b"[]", b'"', b"\\ud800", b"[" * 2_000,
+    b"\xff",
 )  # fmt: skip
 _URL: Final = (
     b"ws://", b"wss://", b"http://", b"localhost", b":8080", b"[::1]", b"/datafye-ws/v1", b"/stocks/live/quotes",
@@ -134,6 +147,27 @@ def run_messages(data: bytes) -> Hashable:
     return kind, found is not None
 
 
+def run_plain(data: bytes) -> Hashable:
+    """A frame of a server that speaks Datafye's own language: an event, or a ValueError; on every channel."""
+    outcomes: list[Hashable] = []
+    for channel in Channel:
+        frequency = Frequency.MINUTE if channel.has_frequency else None
+        decoder = PlainDecoder(BoardKey("SIP", channel, frequency), AssetClass.STOCKS, lambda: 1)
+        try:
+            fields = decoder.fields(data)
+            symbol = decoder.symbol(fields) or "AAPL"
+            halted = fields.get("type") in ("halt", "resume")
+            event = decoder.halt(fields, symbol) if halted else decoder.event(fields, symbol)
+        except ValueError as error:
+            outcomes.append(where(error))
+            continue
+        codec = Codec()
+        sent = codec.write(codec.data(event, "SIP", "stocks", 1), "json")
+        check(decode_message(sent).event == event, "an event of a server's own language is one of ours")  # type: ignore[union-attr]  # it is data
+        outcomes.append(channel)
+    return tuple(outcomes)
+
+
 def run_url(data: bytes) -> Hashable:
     """An address and a query as a user writes them: what they ask for, or the error that says why not."""
     text = data.decode("utf-8", "surrogateescape")
@@ -173,5 +207,6 @@ TARGETS: Final = (
     Target("json", "a request in JSON: a request or a RequestError, the same in MessagePack", run_json, _JSON),
     Target("msgpack", "a request in MessagePack: a request or a RequestError, the same in JSON", run_msgpack, _MSGPACK),
     Target("messages", "a message of a server: the fast decoder takes what the slow one finds", run_messages, _DATA),
+    Target("plain", "a frame in Datafye's own documented language: an event or a ValueError", run_plain, _PLAIN),
     Target("url", "a URL and its query: what they ask for, or why not", run_url, _URL, 500),
 )

@@ -151,6 +151,7 @@ def test_two_variables_for_one_setting_are_refused(terminal: Terminal) -> None:
         ("[[datasets]]\nrat = 1", "unknown setting datasets[0].rat in {file}: did you mean rate?"),
         ("[[datasets]]\nrate = 'x'", "datasets[0].rate in {file} must be a number or max, not 'x'"),
         ("[[datasets]]\nrate = -2", "datasets[0].rate in {file} must not be below 0 or max, not -2"),
+        (f"[[datasets]]\nrate = 1{'0' * 400}", "datasets[0].rate in {file} must be a number within 1e308 or max, not"),
         ("[[datasets]]\nspeed = 2", "datasets[0].speed in {file} is not for a synthetic dataset: it has source, name"),
         (
             "[[datasets]]\nsource = 'tape'",

@@ -116,6 +116,13 @@ def test_a_field_of_another_type_is_no_surprise(channel: Channel, wrong: Any) ->
             assert str(error)
 
 
+@pytest.mark.parametrize("wrong", [2**64, -(2**63) - 1])
+def test_a_price_beyond_64_bits_is_refused(wrong: int) -> None:
+    """It was taken, and a relay would have sent on what no client of ours can read."""
+    with pytest.raises(ValueError, match="bidPrice: .* is no number"):
+        decoder().event(QUOTE | {"bidPrice": wrong}, "AAPL")
+
+
 @given(st.binary() | st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
 def test_what_is_no_object_is_refused(payload: bytes | str) -> None:
     try:

@@ -14,7 +14,7 @@ import pytest
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 CORPUS = SCRIPTS.parent / "tests" / "corpus"
 SEEDS = sorted(path for path in CORPUS.glob("*/*"))
-NAMES = {"head", "lane", "server", "client", "json", "msgpack", "messages", "url", "descriptor", "csv"}
+NAMES = {path.name for path in CORPUS.iterdir()}
 
 
 @pytest.fixture
@@ -72,10 +72,13 @@ def test_a_bug_breaks_a_promise(
     assert error in crash.what
 
 
-def test_every_target_has_seeds_and_is_told_of(fuzz: Callable[..., tuple[Any, str, str]]) -> None:
+def test_every_target_has_seeds_and_is_told_of(
+    fuzz: Callable[..., tuple[Any, str, str]], fuzzing: Callable[[str], ModuleType]
+) -> None:
+    targets = fuzzing("targets")
     code, printed, _ = fuzz("--help")
     assert code == 0
-    assert {path.parent.name for path in SEEDS} == NAMES
+    assert set(targets.TARGETS) == NAMES == {path.parent.name for path in SEEDS}
     for name in (*NAMES, "mutations", "--seconds", "--seed", "--replay"):
         assert name in printed
 
