@@ -149,7 +149,10 @@ def _line(fields: Fields, name: str) -> Line:
 
 
 def _time(fields: Fields, name: str) -> int:
-    return plain_time(_integer(fields, name))
+    moment = plain_time(number := _integer(fields, name))
+    if not -_LIMIT <= moment < _LIMIT:
+        raise ValueError(f"{name}: {number} is no time: its nanoseconds do not fit 64 bits")
+    return moment
 
 
 def _integer(fields: Mapping[str, Any], name: str) -> int:

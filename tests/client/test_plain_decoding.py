@@ -116,6 +116,15 @@ def test_a_field_of_another_type_is_no_surprise(channel: Channel, wrong: Any) ->
             assert str(error)
 
 
+@pytest.mark.parametrize("wrong", [35_830_000_008, -35_830_000_008])
+def test_a_time_whose_nanoseconds_do_not_fit_64_bits_is_refused(wrong: int) -> None:
+    """Seconds of the year 3105: they were taken, as the price below was."""
+    with pytest.raises(ValueError, match="exchangeTimestamp: .* is no time"):
+        decoder().event(QUOTE | {"exchangeTimestamp": wrong}, "AAPL")
+    with pytest.raises(ValueError, match="timestamp: .* is no time"):
+        decoder().halt({"type": "halt", "timestamp": wrong}, "AAPL")
+
+
 @pytest.mark.parametrize("wrong", [2**64, -(2**63) - 1])
 def test_a_price_beyond_64_bits_is_refused(wrong: int) -> None:
     """It was taken, and a relay would have sent on what no client of ours can read."""
