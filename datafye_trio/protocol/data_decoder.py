@@ -133,7 +133,8 @@ def _struct(cls: type[Any], envelope: list[Any], **options: Any) -> type[msgspec
     ]
     names = {field.name: wire_name(cls, field.name) for field in attrs.fields(cls)}
     rename = names | (_ENVELOPE_NAMES if envelope else {})
-    return msgspec.defstruct(cls.__name__, fields + envelope, rename=rename, kw_only=True, **options)
+    # gc: it lives for one message, and holds nothing that could hold it; 0.05 µs less.
+    return msgspec.defstruct(cls.__name__, fields + envelope, rename=rename, kw_only=True, gc=False, **options)
 
 
 def _maker(cls: type[Any]) -> Callable[[Any], Any]:

@@ -33,8 +33,7 @@ _WHOLE_TEXT: Final = _FIN | Opcode.TEXT
 _WHOLE_BINARY: Final = _FIN | Opcode.BINARY
 _HEAD: Final = struct.Struct("!BBH").unpack_from
 """The two bytes of a head, and the length that may stand behind them: 0.21 µs a frame, of which 0.07 are its slice.
-Tried: indexing (0.23), all four bytes as one number (0.23), a `split` at `b"\x81~"` with the lengths checked after it (no
-better, and it must fall back where a text holds these bytes)."""
+Tried: indexing (0.23), all four bytes as one number (0.23), `split` with the lengths checked after it (0.37)."""
 _FRAGMENTS: Final = 16_384
 """Of one message; each is an object in trio-websocket's hands, even an empty one."""
 _CONTROL_BYTES: Final = 125
