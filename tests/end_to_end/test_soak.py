@@ -78,6 +78,6 @@ def test_what_cannot_work_is_said(
     monkeypatch.syspath_prepend(SOAK.parent)
     monkeypatch.setattr(sys, "argv", [str(SOAK), *wrong])
     with pytest.raises(SystemExit) as ended:
-        importlib.import_module("soak").main()
+        importlib.import_module("soaking.cli").main()
     assert ended.value.code == 2
     assert "usage: scripts/soak" in capsys.readouterr().err

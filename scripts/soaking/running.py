@@ -6,21 +6,20 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import attrs
 import trio
-from soak_server import ServerSettings, symbols_of
 
 from datafye_trio.client import FeedConfig, Reconnect, open_feed
 from datafye_trio.model import Channel, FeedItem
 from datafye_trio.testing import Oracle, Topic, Verdict
+from soaking import ENVIRONMENT, program
+from soaking.server import ServerSettings, symbols_of
 
 __all__ = ["Client", "ServerProcess", "say", "topics_of", "wait_for_all"]
 
-_SERVER: Final = Path(__file__).with_name("soak_server.py")
 _START_SECONDS: Final = 60.0
 
 
@@ -38,10 +37,13 @@ class ServerProcess:
         self._rest = b""
 
     async def __aenter__(self) -> Self:
-        command = [sys.executable, str(_SERVER), json.dumps(attrs.asdict(self._settings))]
         # In a session of its own: Ctrl-C is this program's, which kills it.
         self._process = await trio.lowlevel.open_process(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            program("server", json.dumps(attrs.asdict(self._settings))),
+            env=ENVIRONMENT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
         return self
 

@@ -1,4 +1,7 @@
-"""`scripts/soak cuts`: connections cut at random bytes, over TCP, while the source publishes on.
+"""Connections are cut at random bytes, in handshakes and frames too, while the source publishes on.
+
+Some outages are longer than the server's ring reaches. Each message that a client gets is judged by the source's own
+log, which tells what was published: 0 lost, 0 repeated, 0 out of order, and each gap exactly right.
 
 The server is one process; clients, their proxies and their judges are another, this one. The log comes from the server
 by a pipe, at the end: neither the clients' processes nor the network have a part in it. Every client has a proxy of its
@@ -7,17 +10,20 @@ own, so that its outages are its own.
 
 from __future__ import annotations
 
+import argparse
 import time
+from typing import Final
 
 import attrs
 import trio
-from soak_running import Client, ServerProcess, say, topics_of, wait_for_all
-from soak_server import ServerSettings
 
 from datafye_trio.client import Reconnect
 from datafye_trio.testing import Proxy, RandomCuts, Verdict, open_proxy
+from soaking.running import Client, ServerProcess, say, topics_of, wait_for_all
+from soaking.scenario import Report, Scenario, above_zero, judge, seed, whole
+from soaking.server import ServerSettings
 
-__all__ = ["CutsResult", "CutsSettings", "run_cuts"]
+__all__ = ["SCENARIO", "CutsResult", "CutsSettings", "run_cuts"]
 
 _RECONNECT = Reconnect(first=0.05, ceiling=0.5, refused_ceiling=0.5, healthy_after=0.5)
 """Quick: what is tried here is what happens after a connection, not how long a client waits for one."""
@@ -75,7 +81,7 @@ async def run_cuts(settings: CutsSettings) -> CutsResult:
     async with ServerProcess(settings.server()) as server:
         port = await server.listen()
         async with trio.open_nursery() as nursery:
-            run = _Run(settings, port)
+            run = _Cutting(settings, port)
             for number in range(settings.clients):
                 await nursery.start(run.one_client, number)
             say(f"{settings.clients} clients have subscribed")
@@ -92,7 +98,7 @@ async def run_cuts(settings: CutsSettings) -> CutsResult:
     return result
 
 
-class _Run:
+class _Cutting:
     def __init__(self, settings: CutsSettings, port: int) -> None:
         self.clients: list[Client] = []
         self._proxies: list[Proxy] = []
@@ -148,3 +154,32 @@ class _Run:
             sum(count.from_server for count in counts),
             seconds,
         )
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cuts", type=whole, default=1_000, help="at least so many (default: 1000)")
+    parser.add_argument("--messages", type=whole, default=1_000_000, help="published in all (default: 1000000)")
+    parser.add_argument(
+        "--seconds", type=above_zero, default=120.0, help="over which they are published (default: 120)"
+    )
+    parser.add_argument("--clients", type=whole, default=20, help="default: 20")
+    seed(parser, "cuts, outages and symbols")
+
+
+async def _run(given: argparse.Namespace) -> Report:
+    found = await run_cuts(CutsSettings(given.cuts, given.clients, given.messages, given.seconds, given.seed))
+    figures = (
+        f"{found.published:,} messages published in {found.seconds:.0f} s to {given.clients} clients",
+        f"{found.cuts:,} cuts: {found.handshakes:,} within the handshake, {found.by_client:,} in what a client sent; "
+        f"{found.refused:,} connections refused in outages, {found.bytes / 2**20:,.0f} MiB passed",
+        str(found.verdict),
+    )
+    promises = {
+        "not all that was published came once, in order, or was told lost": found.verdict.sound,
+        f"only {found.cuts:,} cuts: more --seconds give room for more": found.cuts >= given.cuts,
+        "no outage was longer than the ring, so no gap was tried": found.verdict.gaps > 0,
+    }
+    return judge(figures, promises)
+
+
+SCENARIO: Final = Scenario("cuts", "connections cut at random bytes", _arguments, _run)

@@ -1,4 +1,4 @@
-"""`scripts/soak restarts`: a server that is killed (SIGKILL) and started again under load, on the same port.
+"""A server is killed (SIGKILL) and started again under load, on the same port; what clients got is judged as in `cuts`.
 
 The next server's process is ready before the one before it is killed, so that how long the port is silent is this
 program's choice and not the machine's. A client is back when it gets the first event of the new life.
@@ -6,21 +6,26 @@ program's choice and not the machine's. A client is back when it gets the first 
 
 from __future__ import annotations
 
+import argparse
 import random
 import statistics
 from contextlib import AsyncExitStack
+from typing import Final
 
 import attrs
 import trio
-from soak_running import Client, ServerProcess, say, topics_of, wait_for_all
-from soak_server import ServerSettings
 
 from datafye_trio.client import Reconnect
 from datafye_trio.model import FeedItem, Trade
 from datafye_trio.testing import Verdict, number_of
+from soaking.running import Client, ServerProcess, say, topics_of, wait_for_all
+from soaking.scenario import Report, Scenario, above_zero, judge, seed, whole
+from soaking.server import ServerSettings
 
-__all__ = ["RestartsResult", "RestartsSettings", "run_restarts"]
+__all__ = ["SCENARIO", "RestartsResult", "RestartsSettings", "run_restarts"]
 
+_IN_TIME = 3.0
+_SHARE_IN_TIME = 0.99
 _LAST_SECONDS = 60.0
 _SPARE_SECONDS = 3.0
 """For which a server lives beyond the time that its clients take for healthy: all have come back by then."""
@@ -118,3 +123,35 @@ async def run_restarts(settings: RestartsSettings) -> RestartsResult:
         nursery.cancel_scope.cancel()
     back = [client.back[life] - up[life] for client in clients for life in up if life in client.back]
     return RestartsResult(verdict, tuple(back), settings.kills * settings.clients - len(back), tuple(down))
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kills", type=whole, default=20, help="default: 20")
+    parser.add_argument("--rate", type=above_zero, default=2_000.0, help="messages a second (default: 2000)")
+    parser.add_argument(
+        "--healthy",
+        type=above_zero,
+        default=60.0,
+        help="seconds after which a client begins its backoff anew, and a server may be killed (default: 60)",
+    )
+    parser.add_argument("--clients", type=whole, default=20, help="default: 20")
+    seed(parser, "outages and symbols")
+
+
+async def _run(given: argparse.Namespace) -> Report:
+    found = await run_restarts(RestartsSettings(given.kills, given.clients, given.rate, given.seed, given.healthy))
+    figures = (
+        f"{given.kills} kills under {given.clients} clients; down for {min(found.down):.2f} to {max(found.down):.2f} s",
+        str(found.verdict),
+        f"back after the server was up: median {found.median:.2f} s, 99 % within {found.percentile(0.99):.2f} s, "
+        f"all within {max(found.back, default=0):.2f} s; {found.within(_IN_TIME):.1%} within {_IN_TIME:g} s"
+        + (f"; {found.absent} did not come back before the next kill" if found.absent else ""),
+    )
+    promises = {
+        "not all that was published came once, in order, or was told lost": found.verdict.sound,
+        f"fewer than {_SHARE_IN_TIME:.0%} were back within {_IN_TIME:g} s": found.within(_IN_TIME) >= _SHARE_IN_TIME,
+    }
+    return judge(figures, promises)
+
+
+SCENARIO: Final = Scenario("restarts", "a server killed and started again", _arguments, _run)
