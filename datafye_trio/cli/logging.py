@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TextIO
 
 import structlog
 
+from datafye_trio.cli.log_rate import OnceASecond
 from datafye_trio.cli.text import one_line, printable
 
 __all__ = ["logging_to"]
@@ -26,6 +27,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 def logging_to(stream: TextIO, form: Literal["text", "json"], level: str) -> Iterator[None]:
     """Write the log to a stream while the body runs."""
     handler = _Handler(stream)
+    handler.addFilter(OnceASecond())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[

@@ -1,0 +1,48 @@
+"""No more than one log line a second for one address and kind: a flood from one peer must not fill a disk."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["OnceASecond"]
+
+_INTERVAL: Final = 1.0
+_MAX_KEYS: Final = 10_000
+
+
+class OnceASecond(logging.Filter):
+    """Drops lines that have an `address`, within a second of the last of the same address and event.
+
+    The next line that passes tells how many were dropped, as `suppressed`. The table keeps the 10,000 keys that were
+    last written; a key that is forgotten takes its count with it.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._last: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        address = getattr(record, "address", None)
+        if address is None:
+            return True
+        key = (str(address), str(record.msg))
+        now = self._clock()
+        written, suppressed = self._last.get(key, (now - _INTERVAL, 0))
+        if now - written < _INTERVAL:
+            self._last[key] = (written, suppressed + 1)
+            return False
+        self._last.pop(key, None)
+        if len(self._last) >= _MAX_KEYS:
+            del self._last[next(iter(self._last))]
+        self._last[key] = (now, 0)
+        if suppressed:
+            record.suppressed = suppressed
+        return True
