@@ -29,10 +29,11 @@ def say(text: str) -> None:
 
 
 class ServerProcess:
-    """A server's process. Left, it is killed."""
+    """A server's process, with `environment` added to its own. Left, it is killed."""
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, environment: Mapping[str, str] | None = None) -> None:
         self._settings = settings
+        self._environment = {**ENVIRONMENT, **(environment or {})}
         self._process: trio.Process | None = None
         self._rest = b""
 
@@ -40,7 +41,7 @@ class ServerProcess:
         # In a session of its own: Ctrl-C is this program's, which kills it.
         self._process = await trio.lowlevel.open_process(
             program("server", json.dumps(attrs.asdict(self._settings))),
-            env=ENVIRONMENT,
+            env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -62,6 +63,26 @@ class ServerProcess:
         """SIGKILL, at once."""
         if self._process is not None:
             self._process.kill()
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        if self._process is None:
+            raise RuntimeError("the server was not started")
+        return self._process.pid
+
+    async def end(self) -> int:
+        """Have it end in good order; its exit code."""
+        if self._process is None or self._process.stdin is None:
+            raise RuntimeError("the server was not started")
+        await self._process.stdin.aclose()
+        return await self._process.wait()
+
+    async def watch(self) -> dict[str, Any]:
+        """What it says of itself; see `soaking.server`."""
+        await self.tell("watch")
+        answer: dict[str, Any] = await self.answer()
+        return answer
 
     async def tell(self, word: str) -> None:
         """Give it a word."""

@@ -6,20 +6,24 @@ It is told on stdin, a word a line, and answers on stdout, a JSON text a line:
 - `go`: publish numbered events, as the argument says (`ServerSettings`). At the last one, if there is a last one, the
   answer is the log: the number of events of each symbol.
 - `stop`: publish no more; the answer is the log, likewise.
+- `watch`: the answer is what an observer wants to know (`_Observed`).
 
-It ends with its stdin.
+It ends with its stdin, in good order.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import sys
+import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import attrs
 import trio
 
-from datafye_trio import RingLimits, ServerConfig, open_server
+from datafye_trio import ConnectionLimits, RingLimits, ServerConfig, open_server
 from datafye_trio.model import Channel
 from datafye_trio.testing import NumberedConfig, NumberedSource
 
@@ -38,6 +42,16 @@ class ServerSettings:
     seed: int = 0
     ring_seconds: float = 60.0
     ring_messages: int = 1_000
+    count_loopback: bool = False
+
+    def config(self) -> ServerConfig:
+        """The server's own settings."""
+        return ServerConfig(
+            host="127.0.0.1",
+            port=self.port,
+            ring=RingLimits(self.ring_seconds, self.ring_messages),
+            connections=ConnectionLimits(count_loopback=self.count_loopback),
+        )
 
     def source(self) -> NumberedSource:
         """What publishes: as many batches a second as keep their delays under a hundredth of one."""
@@ -49,6 +63,33 @@ class ServerSettings:
 def symbols_of(count: int) -> tuple[str, ...]:
     """The names of so many symbols."""
     return tuple(f"S{number}" for number in range(count))
+
+
+class _Observed(logging.Handler):
+    """What the server says of itself, since it was last asked.
+
+    `ended` has the connections that have ended: when, in seconds of `time.monotonic()`, which is one for all processes
+    of a machine, and the close code, None where the peer ended it. Only the log tells both.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._ended: list[tuple[float, int | None]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() == "disconnected":
+            self._ended.append((time.monotonic(), getattr(record, "code", None)))
+
+    def answer(self) -> dict[str, Any]:
+        ended, self._ended = self._ended, []
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        return {"tasks": tasks, "wall": time.time(), "ended": ended}
+
+    def listen(self) -> None:
+        logger = logging.getLogger("datafye_trio.server")
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self)
+        logger.propagate = False
 
 
 async def _words() -> AsyncIterator[str]:
@@ -80,10 +121,9 @@ async def _main(settings: ServerSettings) -> None:
     else:
         return
     source = settings.source()
-    config = ServerConfig(
-        host="127.0.0.1", port=settings.port, ring=RingLimits(settings.ring_seconds, settings.ring_messages)
-    )
-    async with open_server(config, [source]) as server, trio.open_nursery() as nursery:
+    observed = _Observed()
+    observed.listen()
+    async with open_server(settings.config(), [source]) as server, trio.open_nursery() as nursery:
         nursery.start_soon(_tell_at_the_end, source)
         _answer(server.port)
         async for word in words:
@@ -91,6 +131,8 @@ async def _main(settings: ServerSettings) -> None:
                 source.go.set()
             elif word == "stop":
                 source.stop()
+            elif word == "watch":
+                _answer(observed.answer())
         nursery.cancel_scope.cancel()
 
 
