@@ -16,20 +16,30 @@ from functools import partial
 
 import trio
 
+from datafye_trio.errors import leaves_of
+from soaking.children import SoakError
 from soaking.scenario import Report
 from soaking.scenarios import all_scenarios
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 
 def main() -> int:
-    """Run a scenario; 0: proved, 1: not, 130: interrupted."""
+    """Run a scenario; 0: proved, 1: not proved, or it could not go on, 130: interrupted."""
     arguments = sys.argv[1:]
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments.insert(0, "cuts")
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     logging.getLogger("datafye_trio").setLevel(logging.ERROR)  # a line for each disconnection helps nobody here
-    report = trio.run(_until_interrupted, partial(given.run, given))
+    wrong: BaseException | None = None
+    report = None
+    try:
+        report = trio.run(_until_interrupted, partial(given.run, given))
+    except* SoakError as group:
+        wrong = next(leaves_of(group))
+    if wrong is not None:
+        print(f"scripts/soak: {wrong}", file=sys.stderr)
+        return 1
     if report is None:
         return 130
     print(report)
@@ -53,11 +63,12 @@ async def _cancel_at_signal(scope: trio.CancelScope, task_status: trio.TaskStatu
             scope.cancel()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Of the command line; `run` of what it gives is what to run."""
+    whole = argparse.ArgumentParser(
         prog="scripts/soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    scenarios = parser.add_subparsers(metavar="SCENARIO", required=True)
+    scenarios = whole.add_subparsers(metavar="SCENARIO", required=True)
     for scenario in all_scenarios():
         one = scenarios.add_parser(
             scenario.name, help=scenario.help, description=sys.modules[scenario.run.__module__].__doc__,
@@ -65,4 +76,4 @@ def _parser() -> argparse.ArgumentParser:
         )  # fmt: skip
         scenario.arguments(one)
         one.set_defaults(run=scenario.run)
-    return parser
+    return whole
