@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from datafye_trio.server.access import fold, group_of
+
 __all__ = ["OnceASecond"]
 
 _INTERVAL: Final = 1.0
@@ -16,8 +18,9 @@ _MAX_KEYS: Final = 10_000
 class OnceASecond(logging.Filter):
     """Drops lines that have an `address`, within a second of the last of the same address and event.
 
-    The next line that passes tells how many were dropped, as `suppressed`. The table keeps the 10,000 keys that were
-    last written; a key that is forgotten takes its count with it.
+    All addresses of an IPv6 /64 are one, as for the shares of connections: whoever has one has all of them. The next
+    line that passes tells how many were dropped, as `suppressed`. The table keeps the 10,000 keys that were last
+    written; a key that is forgotten takes its count with it.
 
     Args:
         clock: seconds, monotonic.
@@ -33,7 +36,7 @@ class OnceASecond(logging.Filter):
         address = getattr(record, "address", None)
         if address is None:
             return True
-        key = (str(address), str(record.msg))
+        key = (_group(str(address)), str(record.msg))
         now = self._clock()
         written, suppressed = self._last.get(key, (now - _INTERVAL, 0))
         if now - written < _INTERVAL:
@@ -46,3 +49,10 @@ class OnceASecond(logging.Filter):
         if suppressed:
             record.suppressed = suppressed
         return True
+
+
+def _group(text: str) -> str:
+    try:
+        return group_of(fold(text))
+    except ValueError:  # a line of somebody else's, with a word of its own there
+        return text

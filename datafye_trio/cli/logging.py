@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, MutableMapping
+import time
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final, Literal, TextIO
 
 import structlog
 
+from datafye_trio.cli.log_lines import LogLines
 from datafye_trio.cli.log_rate import OnceASecond
 from datafye_trio.cli.text import one_line, printable
 
@@ -18,31 +20,50 @@ _LOGGERS: Final = ("datafye_trio", "trio-websocket")
 _FIRST: Final = ("timestamp", "level", "event")
 
 
-class _Handler(logging.StreamHandler[TextIO]):
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- the name is the standard library's
-        """Go on without the line: a full disk or a closed stderr must not end a server, nor be reported to itself."""
+class _Handler(logging.Handler):
+    """Makes lines of records, where they come from (their values change), and leaves the writing to `LogLines`."""
+
+    def __init__(self, stream: TextIO, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self.setFormatter(formatter)
+        self.lines = LogLines(stream, self._tell)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 -- somebody else's object that cannot be shown must not end a server
+            line = self._tell(1)
+        self.lines.put(line)
+
+    def _tell(self, lost: int) -> str:
+        record = logging.LogRecord("datafye_trio.log", logging.WARNING, "", 0, "lines lost", (), None)
+        record.count = lost
+        return self.format(record)
 
 
 @contextmanager
-def logging_to(stream: TextIO, form: Literal["text", "json"], level: str) -> Iterator[None]:
-    """Write the log to a stream while the body runs."""
-    handler = _Handler(stream)
-    handler.addFilter(OnceASecond())
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[
-                structlog.stdlib.add_log_level,
-                structlog.stdlib.ExtraAdder(),
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-            ],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                _cut,
-                structlog.processors.JSONRenderer() if form == "json" else _render,
-            ],
-        )
+def logging_to(
+    stream: TextIO, form: Literal["text", "json"], level: str, *, clock: Callable[[], float] = time.monotonic
+) -> Iterator[None]:
+    """Write the log to a stream while the body runs; `clock` has the seconds for `OnceASecond`.
+
+    Whoever reads the stream slowly, or not at all, holds up nobody but itself: see `LogLines`.
+    """
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            _cut,
+            structlog.processors.JSONRenderer() if form == "json" else _render,
+        ],
     )
+    handler = _Handler(stream, formatter)
+    handler.addFilter(OnceASecond(clock))
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     before = [(logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:
@@ -57,6 +78,7 @@ def logging_to(stream: TextIO, form: Literal["text", "json"], level: str) -> Ite
             logger.removeHandler(handler)
             logger.setLevel(old_level)
             logger.propagate = propagate
+        handler.lines.close()
 
 
 def _cut(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterator
 from math import isinf
 from pathlib import Path
-from typing import Any
 
 from datafye_trio.cli.datasets import settings_of
 from datafye_trio.cli.meanings import DATASET_MEANINGS, MEANINGS
-from datafye_trio.cli.settings import SETTINGS, Settings
+from datafye_trio.cli.settings import SETTINGS, Settings, value_of
 from datafye_trio.errors import ConfigurationError
 
 __all__ = ["as_toml"]
@@ -33,23 +32,12 @@ def as_toml(settings: Settings) -> str:
         if head != section:
             section = head
             lines += ["", f"[{section}]"]
-        lines += [f"# {MEANINGS[name]}", _assignment(key, _value(settings, name))]
+        lines += [f"# {MEANINGS[name]}", _assignment(key, value_of(settings, name))]
     for description in settings.datasets:
         lines += ["", "[[datasets]]"]
         for key, value in settings_of(description).items():
             lines += [f"# {DATASET_MEANINGS[key]}", _assignment(key, value)]
     return "\n".join(lines) + "\n"
-
-
-def _value(settings: Settings, name: str) -> object:
-    found: Any = settings.server if name.partition(".")[0] in _server_names(settings) else settings.process
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
-
-
-def _server_names(settings: Settings) -> frozenset[str]:
-    return frozenset(type(settings.server).__annotations__)
 
 
 def _assignment(key: str, value: object) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -21,8 +20,9 @@ from datafye_trio.cli.text import one_line
 from datafye_trio.cli.values import Given, Paths, from_text, structure
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.server import ServerConfig
+from datafye_trio.server.config import is_loopback
 
-__all__ = ["FLAGS", "PREFIX", "SETTINGS", "Process", "Settings", "load"]
+__all__ = ["FLAGS", "PREFIX", "SETTINGS", "Process", "Settings", "load", "outside_file", "value_of"]
 
 PREFIX: Final = "DATAFYE_TRIO_"
 
@@ -103,20 +103,32 @@ def load(
         ConfigurationError: something unknown, or a value that cannot work.
     """
     in_file, tables = _read_file(file) if file is not None else ({}, [])
-    given = in_file | _from_environment(environ) | _from_flags(flags)
+    given = in_file | outside_file(flags, environ)
     about_dataset = {name.removeprefix("dataset."): one for name, one in given.items() if name.startswith("dataset.")}
     given = {name: one for name, one in given.items() if name in SETTINGS}
-    server = _build_server({name: one for name, one in given.items() if name not in _PROCESS})
     process = Process(**{name: structure(given[name], SETTINGS[name]) for name in _PROCESS if name in given})
     if process.testing:
-        _check_testing(server, given["testing"].where)
-    _check_reach(server)
+        _check_testing(given)
+    server = _build_server({name: one for name, one in given.items() if name not in _PROCESS})
     if descriptor is None:
         return Settings(server, tuple(map(describe, _join_datasets(tables, about_dataset, file))), process)
     if tables:
         raise ConfigurationError(f"{file} has [[datasets]], and so has the descriptor {descriptor}: use one of them")
     described = read_descriptor(descriptor, about_dataset)
     return Settings(server, tuple(map(describe, described.tables)), process, described.warnings)
+
+
+def outside_file(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Given]:
+    """What flags and variables say, which wins over the file: by the setting's name. Arguments and errors of `load`."""
+    return _from_environment(environ) | _from_flags(flags)
+
+
+def value_of(settings: Settings, name: str) -> Any:
+    """The value of one of `SETTINGS`."""
+    found: Any = settings.process if name in _PROCESS else settings.server
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
 
 
 _PROCESS: Final = tuple(field.name for field in attrs.fields(Process))
@@ -219,32 +231,18 @@ def _make_server(values: Mapping[str, Any]) -> ServerConfig:
     return ServerConfig(**top, **{name: kinds[name](**inner) for name, inner in sections.items()})  # type: ignore[misc]  # attrs types a field's type as maybe None
 
 
-def _check_testing(config: ServerConfig, where: str) -> None:
+def _check_testing(given: Mapping[str, Given]) -> None:
     """Refuse to let anybody but this machine break connections, and what cannot be broken frame by frame."""
-    if not _is_loopback(config.host):
+    where = given["testing"].where
+    host = structure(given["host"], str) if "host" in given else ServerConfig().host
+    if not is_loopback(host):
         raise ConfigurationError(
             f"{where}: whoever reaches the port can cut every client, hence it is for this machine alone, and "
-            f"{one_line(config.host)} can be reached from outside: leave out host, or testing"
+            f"{one_line(host)} can be reached from outside: leave out host, or testing"
         )
-    if config.cert is not None:
+    if "cert" in given and given["cert"].value != "":
         raise ConfigurationError(
             f"{where}: frames are changed on their way, which TLS would hide: leave out cert and key, or testing"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False  # a name may resolve to anything
-
-
-def _check_reach(config: ServerConfig) -> None:
-    """Refuse to be open to a network by accident."""
-    if not (_is_loopback(config.host) or config.access.allow):
-        raise ConfigurationError(
-            f"host {one_line(config.host)} can be reached from outside this machine: say who may connect with --allow, "
-            "such as --allow 10.0.0.0/8 (everybody: --allow 0.0.0.0/0,::/0)"
         )
 
 

@@ -6,20 +6,24 @@ import resource
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Final, TypeAlias
+from ipaddress import ip_address, ip_network
+from typing import Final
 from urllib.parse import urlsplit
 
+import attrs
+
+from datafye_trio.errors import ConfigurationError
 from datafye_trio.protocol import TokenBucket
-from datafye_trio.server.config import AccessConfig, ConnectionLimits, Network, parse_network
+from datafye_trio.server.config import AccessConfig, Address, ConnectionLimits
+from datafye_trio.server.networks import Networks, spelled_out
 from datafye_trio.wire import Head, HttpError
 
-__all__ = ["Access", "Address", "Admission", "fold"]
+__all__ = ["Access", "Address", "Admission", "Caller", "fold", "group_of"]
 
-Address: TypeAlias = IPv4Address | IPv6Address
 _SPARE_DESCRIPTORS: Final = 64
 """Descriptors left for files, listeners and what the process opens besides connections."""
 _MAX_BUCKETS: Final = 10_000
+_JUDGED: Final = ("host", "origin", "x-forwarded-for")
 
 
 def fold(text: str) -> Address:
@@ -32,18 +36,69 @@ def fold(text: str) -> Address:
     return getattr(address, "ipv4_mapped", None) or address
 
 
+def group_of(address: Address) -> str:
+    """What counts as one address: an IPv4 address, or the /64 of an IPv6 one, which is what one subscriber gets."""
+    return str(address) if address.version == 4 else str(ip_network((address, 64), strict=False))
+
+
+@attrs.frozen
+class Caller:
+    """Who connects: the peer's address, the one that it connected to, the client's (which is the peer's own, but for
+    proxies), and what the rules look at in the request.
+    """
+
+    peer: Address
+    local: Address
+    address: Address
+    head: Head
+
+    @classmethod
+    def of(cls, peer: Address, local: Address, address: Address, head: Head) -> Caller:
+        """To be kept as long as the connection: without the rest of the head, which may be 8 KiB."""
+        headers = {name: text for name, text in head.headers.items() if name in _JUDGED}
+        return cls(peer, local, address, Head("", "", headers))
+
+
 class Access:
-    """The rules on addresses and origins (protocol.md section 8)."""
+    """The rules on addresses and origins (protocol.md section 8).
+
+    Raises:
+        ConfigurationError: a file of a list cannot be used, or an allow list has files, and no network in them.
+    """
 
     def __init__(self, config: AccessConfig) -> None:
-        self._allow = [parse_network(text) for text in config.allow]
-        self._deny = [parse_network(text) for text in config.deny]
-        self._proxies = [parse_network(text) for text in config.trusted_proxies]
-        self._origins = frozenset(origin.rstrip("/").lower() for origin in config.origins)
+        self._allow = Networks(config.allow)
+        self._deny = Networks(config.deny)
+        self._proxies = Networks(config.trusted_proxies)
+        self._origins = frozenset(origin.rstrip("/").lower() for _, origin in spelled_out(config.origins))
+        if config.allow and not self._allow:
+            raise ConfigurationError(
+                f"access.allow has no network in {', '.join(config.allow)}, and an empty list would let everybody in: "
+                "write 0.0.0.0/0 and ::/0 if that is meant"
+            )
 
     def is_proxy(self, address: Address) -> bool:
         """Whether what this address says in X-Forwarded-For is believed."""
-        return _within(address, self._proxies)
+        return address in self._proxies
+
+    def check_peer(self, address: Address) -> None:
+        """Check what is known before the request: a proxy gets in, since the lists are about whom it speaks for.
+
+        Raises:
+            HttpError: 403.
+        """
+        if not self.is_proxy(address):
+            self.check_address(address)
+
+    def check_again(self, caller: Caller) -> None:
+        """Check a connection that is open already, by all the rules.
+
+        Raises:
+            HttpError: it would be refused now.
+        """
+        self.check_peer(caller.peer)
+        self.check_forwarded(caller.head, caller.peer)
+        self.check_origin(caller.head, loopback=caller.local.is_loopback)
 
     def check_address(self, address: Address) -> None:
         """Check the lists.
@@ -51,7 +106,7 @@ class Access:
         Raises:
             HttpError: 403.
         """
-        if _within(address, self._deny) or (self._allow and not _within(address, self._allow)):
+        if address in self._deny or (self._allow and address not in self._allow):
             raise HttpError(403, f"the address {address} is not allowed here: ask the operator to allow it")
 
     def check_forwarded(self, head: Head, address: Address) -> Address:
@@ -159,7 +214,7 @@ class Admission:
         if address.is_loopback and not self._limits.count_loopback:
             yield
             return
-        key = _group(address)
+        key = group_of(address)
         if self._by_address[key] >= self._limits.per_address:
             raise _busy(f"{self._limits.per_address} connections for one address (connections.per_address)", 5)
         if not self._bucket(key, now).try_take(now):
@@ -183,14 +238,6 @@ class Admission:
 
 def _busy(what: str, seconds: int) -> HttpError:
     return HttpError(503, f"too many connections: {what}", (("Retry-After", str(seconds)),))
-
-
-def _within(address: Address, networks: list[Network]) -> bool:
-    return any(address.version == network.version and address in network for network in networks)
-
-
-def _group(address: Address) -> str:
-    return str(address) if address.version == 4 else str(ip_network((address, 64), strict=False))
 
 
 def _not_allowed(origin: str) -> HttpError:

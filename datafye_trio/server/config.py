@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, TypeAlias, get_args
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, Final, TypeAlias, get_args
 
 import attrs
 
@@ -15,26 +15,53 @@ from datafye_trio.protocol import NS_PER_UNIT, TimestampUnit
 from datafye_trio.sources import BATCH
 from datafye_trio.wire import InboundLimits
 
-__all__ = ["AccessConfig", "ConnectionLimits", "ControlConfig", "Network", "ServerConfig", "parse_network"]
+__all__ = [
+    "LIST_FILE", "AccessConfig", "Address", "ConnectionLimits", "ControlConfig", "Network", "ServerConfig",
+    "is_loopback", "parse_network",
+]  # fmt: skip
 
+Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
+LIST_FILE: Final = "@"
+"""What an entry of a list begins with that names a file with more entries."""
 
 
 def parse_network(text: str) -> Network:
-    """The network of a CIDR text such as `10.0.0.0/8` or `::1`.
+    """The network of a CIDR text such as `10.0.0.0/8` or `::1`; IPv4 written as IPv6 (::ffff:10.0.0.0/104) is IPv4.
 
     Raises:
         ConfigurationError: it is none.
     """
     try:
-        return ip_network(text.strip(), strict=False)
+        network = ip_network(text.strip(), strict=False)
     except ValueError:
         raise ConfigurationError(f"{text!r} is no network: write an address or CIDR such as 10.0.0.0/8") from None
+    if network.version == 6 and network.prefixlen >= 96 and (mapped := network.network_address.ipv4_mapped):
+        # Addresses come folded: such an entry of a deny list would otherwise keep nobody out.
+        return ip_network((mapped, network.prefixlen - 96))
+    return network
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what listens on a host can be reached from this machine alone. A name may resolve to anything."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_networks(entries: tuple[str, ...]) -> None:
+    for text in entries:
+        if not text.startswith(LIST_FILE):  # files are read when a server opens, and again when it reloads
+            parse_network(text)
 
 
 @attrs.frozen
 class AccessConfig:
-    """Who may connect: CIDR lists on the peer's address, proxies whose X-Forwarded-For is believed, Origins."""
+    """Who may connect: CIDR lists on the peer's address, proxies whose X-Forwarded-For is believed, Origins.
+
+    An entry `@FILE` stands for those in a file, one a line, comments after `#`. `Server.reload` reads it again.
+    """
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -42,19 +69,17 @@ class AccessConfig:
     origins: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
-        for text in (*self.allow, *self.deny, *self.trusted_proxies):
-            parse_network(text)
+        _check_networks(self.allow + self.deny + self.trusted_proxies)
 
 
 @attrs.frozen
 class ControlConfig:
-    """Who may control replays by HTTP, besides loopback: CIDR lists on the client's address."""
+    """Who may control replays by HTTP, besides loopback: CIDR lists on the client's address, also `@FILE`."""
 
     allow: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
-        for text in self.allow:
-            parse_network(text)
+        _check_networks(self.allow)
 
 
 @attrs.frozen
@@ -74,8 +99,9 @@ class ConnectionLimits:
 class ServerConfig:
     """The settings of one server. Times in seconds, sizes in bytes.
 
-    `host` of `localhost` listens on 127.0.0.1 and ::1; `port` 0 takes any free one. `cert` and `key` are PEM files
-    and make it `wss://`. `memory` bounds the bytes of all outboxes and rings together.
+    `host` of `localhost` listens on 127.0.0.1 and ::1; one that is not loopback is reached from outside, and needs
+    `access.allow` to say by whom (`0.0.0.0/0` and `::/0` for everybody). `port` 0 takes any free one. `cert` and `key`
+    are PEM files and make it `wss://`. `memory` bounds the bytes of all outboxes and rings together.
 
     Raises:
         ConfigurationError: a value that cannot work; the text names it.
@@ -116,6 +142,7 @@ class ServerConfig:
             (self.memory > self.ring.bytes, "memory must be more than ring.bytes, which is a part of it"),
         ]
         checks += [(False, f"{name} must be above 0") for name in _not_positive(attrs.asdict(self))]
+        checks.append((is_loopback(self.host) or bool(self.access.allow), _reachable(self.host)))
         for sound, complaint in checks:
             if not sound:
                 raise ConfigurationError(complaint)
@@ -127,6 +154,13 @@ class ServerConfig:
     def connection(self) -> ConnectionConfig:
         """One connection's part."""
         return ConnectionConfig(self.heartbeat, self.requests, self.close_seconds)
+
+
+def _reachable(host: str) -> str:
+    return (
+        f"host {host} can be reached from outside this machine: say who may connect with access.allow (--allow), such "
+        "as 10.0.0.0/8 (everybody: 0.0.0.0/0 and ::/0)"
+    )
 
 
 def _not_positive(settings: dict[str, Any], section: str = "") -> Iterator[str]:

@@ -7,7 +7,6 @@ client of a replay sees.
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_network
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -18,8 +17,9 @@ from datafye_trio.errors import ConfigurationError, SourceError
 from datafye_trio.logs import get_logger
 from datafye_trio.protocol import format_time, parse_time
 from datafye_trio.server.access import Access, Address
-from datafye_trio.server.config import ControlConfig, parse_network
+from datafye_trio.server.config import ControlConfig
 from datafye_trio.server.http import CONTROL_PREFIX
+from datafye_trio.server.networks import Networks
 from datafye_trio.sources import Controllable, PlayState
 from datafye_trio.wire import Head, HttpError
 
@@ -27,7 +27,7 @@ __all__ = ["FORWARDED", "Control", "status"]
 
 log = get_logger("control")
 
-_LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1"))
+_LOOPBACK: Final = ("127.0.0.0/8", "::1")
 _SETTLING_SECONDS: Final = 1.0
 """How long an answer waits for what was asked: a long step goes on after it."""
 _PARAMETERS: Final = {"pause": (), "resume": (), "step": ("n",), "seek": ("to",)}
@@ -39,10 +39,14 @@ _Act: TypeAlias = Callable[[Controllable], None]
 
 
 class Control:
-    """Answers the requests below `/replay/`."""
+    """Answers the requests below `/replay/`.
+
+    Raises:
+        ConfigurationError: a file of the list cannot be used.
+    """
 
     def __init__(self, config: ControlConfig, access: Access, broker: Broker) -> None:
-        self._allow = (*_LOOPBACK, *map(parse_network, config.allow))
+        self._allow = Networks(_LOOPBACK + config.allow)
         self._access = access
         self._broker = broker
 
@@ -79,7 +83,7 @@ class Control:
         return answers[0] if len(answers) == 1 else {"replays": answers}
 
     def _check_client(self, head: Head, peer: Address, client: Address) -> None:
-        if not any(client in network for network in self._allow):
+        if client not in self._allow:
             raise HttpError(403, f"{client} may not control replays here: ask the operator to add it to control.allow")
         self._access.check_commander(head, client)
         # A proxy that nobody configured, on this machine say, would lend its address to everybody.

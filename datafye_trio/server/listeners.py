@@ -61,7 +61,12 @@ def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     try:
-        context.load_cert_chain(config.cert, config.key)
+        context.load_cert_chain(config.cert, config.key, password=_no_password)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(f"cannot use cert {config.cert} with key {config.key}: {error}") from None
     return context
+
+
+def _no_password() -> str:
+    # Without this, OpenSSL asks for it on the terminal, and everything waits for the answer.
+    raise ConfigurationError("the key is encrypted: give one that is not (openssl pkey -in KEY -out PLAIN)")

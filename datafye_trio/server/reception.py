@@ -14,8 +14,8 @@ import trio
 from datafye_trio.broker import Broker
 from datafye_trio.connection import Connection
 from datafye_trio.logs import get_logger
-from datafye_trio.protocol import Connected, DatasetOffer, Ending
-from datafye_trio.server.access import Access, Address, Admission, fold
+from datafye_trio.protocol import CloseCode, Connected, DatasetOffer, Ending
+from datafye_trio.server.access import Access, Address, Admission, Caller, fold
 from datafye_trio.server.config import ServerConfig
 from datafye_trio.server.control import Control
 from datafye_trio.server.gate import WebSocketRequest, check_websocket
@@ -29,10 +29,21 @@ log = get_logger("server")
 LOOPBACK: Final = ip_address("127.0.0.1")
 
 
+@attrs.frozen
+class _Open:
+    """A connection that is open."""
+
+    connection: Connection
+    caller: Caller
+
+
 class Reception:
     """Serves transports, and knows the connections that are open.
 
     One bad connection can never hurt another or the process: `serve` raises nothing but `trio.Cancelled`.
+
+    Raises:
+        ConfigurationError: a file of a list cannot be used.
     """
 
     def __init__(self, config: ServerConfig, broker: Broker, tls: ssl.SSLContext | None) -> None:
@@ -44,7 +55,7 @@ class Reception:
         self._admission = Admission(config.connections)
         self._started = trio.current_time()
         self._ids = itertools.count(1)
-        self._connections: dict[str, Connection] = {}
+        self._connections: dict[str, _Open] = {}
         self._changed = trio.lowlevel.ParkingLot()
         self._ending: Ending | None = None
         self.early = 0.0
@@ -54,8 +65,31 @@ class Reception:
     def end_all(self, ending: Ending) -> None:
         """End every connection, and those whose handshake is not finished yet as soon as it is."""
         self._ending = ending
-        for connection in list(self._connections.values()):
-            connection.end(ending)
+        for one in list(self._connections.values()):
+            one.connection.end(ending)
+
+    def reload(self, config: ServerConfig, tls: ssl.SSLContext | None) -> int:
+        """Judge by other rules and show another certificate from now on; end who would be refused; return how many.
+
+        The old context is never changed: a handshake that runs on it, and connections, keep what they began with.
+
+        Raises:
+            ConfigurationError: a file of a list cannot be used; nothing has changed.
+        """
+        access = Access(config.access)
+        control = Control(config.control, access, self._broker)
+        self._access, self._control, self._tls = access, control, tls
+        return sum(self._judge(one) for one in list(self._connections.values()))
+
+    def _judge(self, one: _Open) -> bool:
+        """End a connection that the rules of now would refuse; whether that was so."""
+        try:
+            self._access.check_again(one.caller)
+        except HttpError as error:
+            if one.connection.ending is None:
+                one.connection.end(Ending(CloseCode.FLOOD, error.reason))  # 1008, which is for any rule of ours
+                return True
+        return False
 
     async def wait_empty(self) -> None:
         """Wait until no connection is open. Cancel-safe."""
@@ -93,8 +127,7 @@ class Reception:
         deadline = trio.current_time() + self._config.handshake_seconds
         try:
             with self._admission.enter():
-                if not self._access.is_proxy(address):
-                    self._access.check_address(address)
+                self._access.check_peer(address)
                 await self._handshake(nursery, stream, (address, local), deadline)
         except HttpError as error:
             log.info("refused", address=str(address), status=error.status, reason=error.reason)
@@ -121,7 +154,7 @@ class Reception:
         """TLS and the request head within the deadline, then the answer or the connection."""
         peer, local = addresses
         address = peer
-        request: WebSocketRequest | None = None
+        accepted: tuple[WebSocketRequest, Caller] | None = None
         with trio.CancelScope(deadline=deadline) as in_time:
             if (secured := await self._secure(stream)) is None:
                 return
@@ -134,13 +167,14 @@ class Reception:
                     self._access.check_origin(head, loopback=local.is_loopback)
                     await respond_json(stream, 200, await self._control.answer(head, peer, address))
                     return
-                request = await self._answer(stream, head, local)
+                if (request := await self._answer(stream, head, local)) is not None:
+                    accepted = request, Caller.of(peer, local, address, head)
             except HttpError as error:
                 log.info("refused", address=str(address), status=error.status, reason=error.reason)
                 await respond_error(stream, error)
-        if request is None or in_time.cancelled_caught:
+        if accepted is None or in_time.cancelled_caught:
             return
-        await self._connect(nursery, stream, request, address, deadline)
+        await self._connect(nursery, stream, *accepted, deadline)
 
     async def _answer(self, stream: trio.abc.Stream, head: Head, local: Address) -> WebSocketRequest | None:
         """Answer a plain request, or return the WebSocket request.
@@ -164,11 +198,11 @@ class Reception:
         nursery: trio.Nursery,
         stream: trio.abc.Stream,
         request: WebSocketRequest,
-        address: Address,
+        caller: Caller,
         deadline: float,
     ) -> None:
         try:
-            with self._admission.enter_from(address, trio.current_time()):
+            with self._admission.enter_from(caller.address, trio.current_time()):
                 limits = self._config.inbound
                 if request.endpoint.history:
                     limits = attrs.evolve(limits, write_seconds=limits.history_write_seconds)
@@ -179,21 +213,22 @@ class Reception:
                 connection = Connection(
                     self._broker, socket, request.endpoint, request.encoding, self._config.connection()
                 )
-                await self._serve_connection(connection, request, address)
+                await self._serve_connection(_Open(connection, caller), request)
         except HttpError as error:
-            log.info("refused", address=str(address), status=error.status, reason=error.reason)
+            log.info("refused", address=str(caller.address), status=error.status, reason=error.reason)
             with trio.move_on_at(deadline):
                 await respond_error(stream, error)
         except SocketClosed:
             return
 
-    async def _serve_connection(self, connection: Connection, request: WebSocketRequest, address: Address) -> None:
-        name = f"c{next(self._ids)}"
-        self._connections[name] = connection
+    async def _serve_connection(self, one: _Open, request: WebSocketRequest) -> None:
+        name, connection, address = f"c{next(self._ids)}", one.connection, str(one.caller.address)
+        self._connections[name] = one
         connection.beat(self.early, lambda: self.beating(name))
-        log.info("connected", connection=name, address=str(address))
+        log.info("connected", connection=name, address=address)
         if self._ending is not None:
             connection.end(self._ending)
+        self._judge(one)  # the rules may have changed since its request was
         try:
             await connection.serve(self._hello(name), request.query)
         finally:
@@ -203,6 +238,7 @@ class Reception:
             log.info(
                 "disconnected",
                 connection=name,
+                address=address,
                 code=int(ending.code) if ending else None,
                 reason=ending.reason if ending else "closed by the peer",
             )

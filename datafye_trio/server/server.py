@@ -6,10 +6,11 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
+import attrs
 import trio
 
 from datafye_trio.broker import Broker, Dataset, SourceState
-from datafye_trio.errors import EventError, ServerClosedError
+from datafye_trio.errors import ConfigurationError, EventError, ServerClosedError
 from datafye_trio.model import Channel, DatasetInfo, Event, Frequency
 from datafye_trio.protocol import BASE_PATH, Codec, Ending
 from datafye_trio.server.access import Address
@@ -42,8 +43,7 @@ class Server:
         )
         for source in sources or (Program(),):
             self._broker.add(source).on_stop = self._source_stopped
-        self._tls = tls_context(config)
-        self._reception = Reception(config, self._broker, self._tls)
+        self._reception = Reception(config, self._broker, tls_context(config))
         self._stopping = False
         self._listening = trio.CancelScope()
         self._feeding = trio.CancelScope()
@@ -55,7 +55,7 @@ class Server:
     def url(self) -> str:
         """The base URL, such as `ws://localhost:8080/datafye-ws/v1`; channels are paths below it."""
         host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-        return f"{'wss' if self._tls else 'ws'}://{host}:{self.port}{BASE_PATH}"
+        return f"{'wss' if self.config.cert else 'ws'}://{host}:{self.port}{BASE_PATH}"
 
     async def publish(self, events: Event | Sequence[Event], *, dataset: str | None = None) -> None:
         """Publish one event or a sequence to a dataset (default: the first); waits for room in the broker.
@@ -135,6 +135,31 @@ class Server:
     ) -> None:
         """Wait until `is_subscribed` holds, which has the arguments and the errors. Cancel-safe."""
         await self._broker.wait_for(lambda: self.is_subscribed(channel, symbols, dataset=dataset, frequency=frequency))
+
+    def reload(self, config: ServerConfig | None = None) -> int:
+        """Put other rules of access and another certificate into force; returns how many connections that has ended.
+
+        The files that the settings name (certificate, key, lists such as `@allow.txt`) are read again. Whoever comes
+        from now on is judged by the new rules, and is shown the new certificate. Open connections go on, but for those
+        that would be refused now: they get 1008 with the reason.
+
+        Args:
+            config: whose `access`, `control`, `cert` and `key` are to hold, default those of now; the rest of it
+                needs another server.
+
+        Raises:
+            ConfigurationError: something is wrong with it; all stays as it was.
+            ServerClosedError: the server has stopped.
+        """
+        self._check_running()
+        new = self.config
+        if config is not None:
+            new = attrs.evolve(new, access=config.access, control=config.control, cert=config.cert, key=config.key)
+        if bool(new.cert) != bool(self.config.cert):
+            raise ConfigurationError("a server cannot begin or end TLS while it runs: its clients have its URL")
+        ended = self._reception.reload(new, tls_context(new))
+        self.config = new
+        return ended
 
     def connect(self, address: Address = LOOPBACK) -> MemoryStream:
         """A connection in memory, without sockets: the client's end, on which a WebSocket handshake is expected.

@@ -28,6 +28,7 @@ from datafye_trio import (
     Synthetic,
     open_server,
 )  # fmt: skip
+from datafye_trio.server.access import fold
 
 WS = "/datafye-ws/v1/stocks/live/quotes"
 
@@ -113,7 +114,7 @@ async def test_a_port_in_use_is_one_clear_error() -> None:
                 async with open_server(ServerConfig(host=host, port=server.port)):
                     pass
     with pytest.raises(ConfigurationError, match="cannot listen on 203.0.113.7"):
-        async with open_server(ServerConfig(host="203.0.113.7", port=0)):
+        async with open_server(ServerConfig(host="203.0.113.7", port=0, access=AccessConfig(allow=("::/0",)))):
             pass
 
 
@@ -249,6 +250,24 @@ def test_bad_settings_are_named() -> None:
     ):
         with pytest.raises(ConfigurationError, match=words):
             make()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "fe80::1", "example.com", "LOCALHOST", ""])
+def test_nobody_listens_to_a_network_without_a_list(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="can be reached from outside this machine: say who may connect with"):
+        ServerConfig(host=host)
+    with pytest.raises(ConfigurationError, match="can be reached"):
+        ServerConfig(host=host, access=AccessConfig(deny=("10.0.0.0/8",)))
+    assert ServerConfig(host=host, access=AccessConfig(allow=("10.0.0.0/8",))).host == host
+
+
+async def test_everybody_is_an_explicit_list(autojump_clock: MockClock) -> None:
+    config = ServerConfig(host="::", access=AccessConfig(allow=("0.0.0.0/0",)))
+    async with memory_server(config) as server:
+        for address, status in (("198.51.100.1", 101), ("::ffff:198.51.100.1", 101), ("2001:db8::1", 403)):
+            client = RawClient(server.connect(fold(address)))
+            await client.stream.send_all(upgrade_head(WS))
+            assert (await client.http_answer())[0] == status
 
 
 async def test_the_unit_of_time(autojump_clock: MockClock) -> None:
