@@ -31,7 +31,9 @@ class OutboxLimits:
 
 @attrs.define
 class Budget:
-    """Bytes held in all outboxes of a process; over `limit`, the outbox that grows is treated as full."""
+    """Bytes in all outboxes of a process, those that are being written among them; over `limit`, the outbox that grows is
+    treated as full.
+    """
 
     limit: int
     used: int = 0

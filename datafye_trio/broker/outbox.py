@@ -63,7 +63,7 @@ class Outbox:
         self._express: deque[Callable[[], bytes]] = deque()
         self._held: deque[Chunk | Gaps] = deque()
         self._room = trio.lowlevel.ParkingLot()
-        self._messages = self._bytes = self._held_bytes = self._dropped = 0
+        self._messages = self._bytes = self._held_bytes = self._dropped = self._flying = 0
         self._moved = trio.current_time()
         self._closed = False
         self.direct: Callable[[bytes], int | None] | None = None
@@ -83,6 +83,7 @@ class Outbox:
             if left is not None:
                 self.sent += chunk.messages
                 if left:
+                    self._fly(left)
                     self._add(_WAKE, trio.current_time())
                 return
         now = trio.current_time()
@@ -120,6 +121,7 @@ class Outbox:
             self._receive.receive_nowait()
         self._messages = self._held_bytes = 0
         self._charge(-self._bytes)
+        self.written()
         self._room.unpark_all()
         self._on_room()
 
@@ -177,7 +179,14 @@ class Outbox:
         if not self._times:
             return None
         self._moved = trio.current_time()
-        return self._pop()
+        chunk = self._pop()
+        self._fly(len(chunk.data))
+        return chunk
+
+    def written(self) -> None:
+        """What was taken is out, or given up: only now is it off the budget."""
+        self._budget.used -= self._flying
+        self._flying = 0
 
     def take_express(self) -> list[bytes]:
         """Take what overtakes the rest, made now."""
@@ -190,6 +199,7 @@ class Outbox:
         held = list(self._held)
         self._held.clear()
         self._charge(-self._held_bytes)
+        self._fly(self._held_bytes)
         self._held_bytes = 0
         return held
 
@@ -206,9 +216,14 @@ class Outbox:
         chunk = self._receive.receive_nowait()
         self._messages -= chunk.messages
         self._charge(-len(chunk.data))
-        self._room.unpark_all()
+        if self._room:
+            self._room.unpark_all()
         self._on_room()
         return chunk
+
+    def _fly(self, size: int) -> None:
+        self._flying += size
+        self._budget.used += size
 
     def _charge(self, size: int) -> None:
         self._bytes += size

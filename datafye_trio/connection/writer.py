@@ -47,6 +47,7 @@ class Writer:
             frames, messages = await self._collect()
             if frames or self._socket.unsent:
                 await self._socket.send(frames[0] if len(frames) == 1 else b"".join(frames))
+                self._outbox.written()
                 self._outbox.sent += messages
         if self._session.state is State.DRAINING:
             self._session.step(Trigger.DRAINED)

@@ -23,7 +23,7 @@ def _client(course: Course) -> list[Row]:
     # The other benchmarks have no need of its peers.
     from benchmark.client_rounds import ReceiveSettings, run
 
-    chosen = ["trio-websocket", "aiohttp", "picows, uvloop", "open_feed", "open_raw_feed"]
+    chosen = ["trio-websocket", "aiohttp", "picows, uvloop", "open_feed", "open_raw_feed", "the fast lane alone"]
     settings = ReceiveSettings(course.python, 40_000 if course.quick else 400_000, course.rounds, contenders=chosen)
     contenders: Any = run(settings)["contenders"]
     figure = "events/s"

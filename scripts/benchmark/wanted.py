@@ -59,6 +59,8 @@ WANTED: Final = (
     Wanted("client", "trio-websocket", "events/s", least=25, ours="open_feed"),
     Wanted("client", "aiohttp", "events/s", least=1.3, ours="open_feed"),
     Wanted("client", "picows, uvloop", "events/s", least=0.5, ours="open_feed"),
+    # Raw: as the peers do, the WebSocket and a dict of each message; and with all that a feed does beside that.
+    Wanted("client", "picows, uvloop", "events/s", least=1, ours="the fast lane alone"),
     Wanted("client", "picows, uvloop", "events/s", least=1, ours="open_raw_feed"),
     Wanted("idle", "websockets", "bytes/connection", most=IDLE_TIMES),
     Wanted("idle", "websockets", "connections/s, one by one", least=1 / IDLE_TIMES),

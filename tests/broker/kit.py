@@ -107,6 +107,7 @@ class Client:
             chunks -= 1
             chunk = self.outbox.next_nowait() if chunks else None
         self._unframe(self.subscriber.latest.take_due())
+        self.outbox.written()
         return self.taken[start:]
 
     def seqs(self, *chunks: int) -> list[int]:

@@ -34,6 +34,7 @@ class Probe:
         found = self.outbox.take_held()
         while (chunk := self.outbox.next_nowait()) is not None:
             found.append(chunk)
+        self.outbox.written()
         return found
 
 

@@ -94,6 +94,20 @@ async def test_the_budget_is_shared_and_given_back() -> None:
     assert budget.used == 0
 
 
+async def test_what_is_being_written_is_on_the_budget_and_closed_it_is_not() -> None:
+    probe = Probe()
+    probe.put(data(1), data(2))
+    probe.outbox.next_nowait()
+    assert (probe.outbox.statistics().bytes, probe.budget.used) == (10, 20)
+    probe.outbox.written()
+    assert probe.budget.used == 10
+    probe.outbox.next_nowait()
+    probe.outbox.close()
+    assert probe.budget.used == 0
+    probe.outbox.written()
+    assert probe.budget.used == 0
+
+
 async def test_over_the_budget_even_an_empty_outbox_is_full() -> None:
     budget = Budget(100)
     greedy, empty = Probe(budget), Probe(budget)

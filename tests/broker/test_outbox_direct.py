@@ -52,7 +52,7 @@ async def test_the_writer_is_woken_for_what_is_left() -> None:
     socket.answer = 4
     probe.put(data(1, 3), later := data(4))
     assert socket.taken == [b"x" * 10]
-    assert probe.outbox.sent == 3
+    assert (probe.outbox.sent, probe.budget.used) == (3, 4 + 10)
     woken = await probe.outbox.next()
     assert (woken.data, woken.messages) == (b"", 0)
     assert probe.drain() == [later]

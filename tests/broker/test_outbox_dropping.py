@@ -114,12 +114,14 @@ async def test_answers_alone_fill_an_outbox_that_is_not_read() -> None:
     assert probe.drain() == []
 
 
-async def test_held_answers_count_until_they_are_taken(autojump_clock: MockClock) -> None:
+async def test_held_answers_count_until_they_are_taken_and_written(autojump_clock: MockClock) -> None:
     probe = Probe(bytes=100, policy="drop_oldest")
     asked = [answer(40), answer(40)]
     probe.put(*asked, data(1), data(2, size=20))
     assert probe.outbox.statistics() == OutboxStatistics(messages=1, bytes=100, age=0, sent=0, dropped=1)
     assert probe.outbox.take_held() == [*asked, {TOPIC: (1, 1)}]
+    assert (probe.outbox.statistics().bytes, probe.budget.used) == (20, 100)
+    probe.outbox.written()
     assert (probe.outbox.statistics().bytes, probe.budget.used) == (20, 20)
 
 
