@@ -31,9 +31,7 @@ class OutboxLimits:
 
 @attrs.define
 class Budget:
-    """Bytes in all outboxes of a process, those that are being written among them; over `limit`, the outbox that grows is
-    treated as full.
-    """
+    """Bytes in all outboxes of a process, with what is being written; over `limit`, the outbox that grows is full."""
 
     limit: int
     used: int = 0
