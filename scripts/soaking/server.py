@@ -23,7 +23,7 @@ from typing import Any
 import attrs
 import trio
 
-from datafye_trio import ConnectionLimits, RingLimits, ServerConfig, open_server
+from datafye_trio import ConnectionLimits, HeartbeatConfig, RingLimits, ServerConfig, open_server
 from datafye_trio.model import Channel
 from datafye_trio.testing import NumberedConfig, NumberedSource
 
@@ -32,7 +32,10 @@ __all__ = ["ServerSettings", "symbols_of"]
 
 @attrs.frozen
 class ServerSettings:
-    """What one life of a server is to do; `port` 0 takes a free one, `messages` None publishes without end."""
+    """What one life of a server is to do; `port` 0 takes a free one, `messages` None publishes without end.
+
+    Answers to a heartbeat are due within three of them, a close within a fifth of one: as by default, with 10 s.
+    """
 
     symbols: int
     rate: float
@@ -43,6 +46,7 @@ class ServerSettings:
     ring_seconds: float = 60.0
     ring_messages: int = 1_000
     count_loopback: bool = False
+    heartbeat: float = 10.0
 
     def config(self) -> ServerConfig:
         """The server's own settings."""
@@ -51,6 +55,8 @@ class ServerSettings:
             port=self.port,
             ring=RingLimits(self.ring_seconds, self.ring_messages),
             connections=ConnectionLimits(count_loopback=self.count_loopback),
+            heartbeat=HeartbeatConfig(self.heartbeat, 3 * self.heartbeat),
+            close_seconds=self.heartbeat / 5,
         )
 
     def source(self) -> NumberedSource:
@@ -83,7 +89,7 @@ class _Observed(logging.Handler):
     def answer(self) -> dict[str, Any]:
         ended, self._ended = self._ended, []
         tasks = trio.lowlevel.current_statistics().tasks_living
-        return {"tasks": tasks, "wall": time.time(), "ended": ended}
+        return {"tasks": tasks, "blocks": sys.getallocatedblocks(), "wall": time.time(), "ended": ended}
 
     def listen(self) -> None:
         logger = logging.getLogger("datafye_trio.server")
