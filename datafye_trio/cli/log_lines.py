@@ -55,10 +55,10 @@ class LogLines:
         while (item := self._queue.get()) is not None:
             before, line = item
             lost += before
-            if lost and self._write(self._tell(lost)):
-                lost = 0
-            if line and not self._write(line):
-                lost += 1
+            if lost and not self._write(self._tell(lost)):
+                lost += bool(line)
+            else:
+                lost = int(bool(line) and not self._write(line))
 
     def _write(self, line: str) -> bool:
         """Whether it could be written. A part of one that stayed behind (a full disk) is ended by the next."""

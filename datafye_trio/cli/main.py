@@ -56,6 +56,7 @@ Examples:
   datafye-trio serve --port 8081 --upstream ws://localhost:8080/datafye-ws/v1
   my-program | datafye-trio serve --stdin --dataset Mine
   datafye-trio serve --host 0.0.0.0 --allow 10.0.0.0/8 --cert a.pem --key a.key
+  datafye-trio serve --host 0.0.0.0 --allow @allow.txt --deny 10.6.6.6
   datafye-trio serve --print-config > serve.toml
   datafye-trio serve --config serve.toml
 
@@ -64,6 +65,11 @@ flag has its variable (--port: DATAFYE_TRIO_PORT), and so has every setting of
 --print-config (heartbeat.interval: DATAFYE_TRIO_HEARTBEAT_INTERVAL).
 Ctrl-C or SIGTERM lets clients read what waits for them, then ends with 0; a
 second one ends at once, with 130.
+SIGHUP rereads the access and control lists (those of --config, and files named
+as --allow @FILE), the certificate and the key; whoever is still allowed stays.
+Flags and variables go on to win over the file. What is wrong changes nothing.
+The log goes to stderr: one line an event, but one a second for one address and
+kind, which then tells as suppressed=N how many were left out before it.
 """
 
 _WATCH_EXAMPLES: Final = """\

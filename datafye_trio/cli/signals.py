@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, TextIO
 
-__all__ = ["HURRIED", "obey", "terminal_of"]
+__all__ = ["HURRIED", "have_hung_up", "obey", "terminal_of", "terminals"]
 
 HURRIED: Final = 130
 _SHOW_CURSOR: Final = b"\x1b[?25h"
@@ -18,6 +18,19 @@ def terminal_of(stream: TextIO) -> int | None:
     To be asked before the view begins: it puts another stream in the place of this one.
     """
     return stream.fileno() if stream.isatty() else None
+
+
+def terminals() -> list[int]:
+    """The descriptors of the standard streams that are terminals."""
+    return [number for number in (0, 1, 2) if os.isatty(number)]
+
+
+def have_hung_up(descriptors: Sequence[int]) -> bool:
+    """Whether one of what were terminals is none any more: its window was closed, its connection lost.
+
+    Before it tells a process so by SIGHUP, the system has made the terminal fail; other senders of SIGHUP do not.
+    """
+    return not all(map(os.isatty, descriptors))
 
 
 async def obey(signals: AsyncIterator[int], stop: Callable[[], None], terminal: int | None) -> None:

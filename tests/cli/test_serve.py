@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -175,6 +176,27 @@ def test_a_process_whose_output_nobody_reads_any_more_goes_on() -> None:
                 assert client.recv(100).startswith(b"HTTP/1.1 200 ")
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT) == 0
+
+
+def test_a_process_whose_log_nobody_reads_serves_on_and_ends() -> None:
+    reader, writer = os.pipe()
+    room = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4_096)
+    os.write(writer, b"x" * room)  # not one line fits
+    command = [sys.executable, "-m", "datafye_trio", "serve", "--port", "0", "--log-level", "debug"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=writer, text=True) as process:
+        try:
+            assert process.stdout is not None
+            host, port = process.stdout.readline().removeprefix("listening on ws://").partition("/")[0].split(":")
+            for _ in range(3):
+                with socket.create_connection((host, int(port)), timeout=WAIT) as client:
+                    client.sendall(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n")  # logged as refused
+                    assert client.recv(100).startswith(b"HTTP/1.1 404 ")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(WAIT) == 0
+        finally:
+            process.kill()
+    os.close(reader)
+    os.close(writer)
 
 
 def test_a_process_with_a_wrong_setting_says_one_line_and_ends_with_2() -> None:
