@@ -38,7 +38,6 @@ _LOOK: Final = 5.0
 _TELL: Final = 12
 """Looks from one line of progress to the next."""
 _PACE: Final = 100.0
-_SETTLE: Final = 3.0
 _LAST_SECONDS: Final = 30.0
 
 
@@ -53,6 +52,8 @@ class ChurnSettings:
     rate: float = 200.0
     seed: int = 1
     symbols: int = 50
+    settle: float = 3.0
+    """Seconds that the server has to clear away what is over, and each topic to have an event."""
 
     def server(self) -> ServerSettings:
         """The server's part: a ring that is as full after a minute as it will ever be."""
@@ -189,7 +190,7 @@ class _Churning:
         with trio.move_on_after(_LAST_SECONDS):
             for client in self._clients:
                 await client.wait_live()
-        await trio.sleep(_SETTLE)
+        await trio.sleep(self._settings.settle)
         return await self._look()
 
     async def _end(self) -> dict[Topic, int]:

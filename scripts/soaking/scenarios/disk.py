@@ -36,7 +36,7 @@ from soaking.rooms import Room, open_room
 from soaking.running import say
 from soaking.scenario import Report, Scenario, above_zero, judge
 
-__all__ = ["SCENARIO", "DiskSettings", "Reader", "run_disk"]
+__all__ = ["SCENARIO", "DiskSettings", "Reader", "Seen", "judge_disk", "run_disk"]
 
 _LONGEST_PAUSE: Final = 2.0
 _END_SECONDS: Final = 15.0
@@ -103,7 +103,7 @@ class Reader:
 
 
 @attrs.define
-class _Seen:
+class Seen:
     """What has come of it."""
 
     room: str
@@ -124,13 +124,13 @@ async def run_disk(settings: DiskSettings) -> Report:
         folder = Path(outside) / "small"
         folder.mkdir()
         with open_room(folder) as room:
-            seen = _Seen(room.name, room.full, Reader())
+            seen = Seen(room.name, room.full, Reader())
             await _Full(settings, room, folder, Path(outside) / "said", seen).run()
-    return _judged(seen)
+    return judge_disk(seen)
 
 
 class _Full:
-    def __init__(self, settings: DiskSettings, room: Room, folder: Path, said: Path, seen: _Seen) -> None:
+    def __init__(self, settings: DiskSettings, room: Room, folder: Path, said: Path, seen: Seen) -> None:
         self._settings = settings
         self._room = room
         self._log, self._recording, self._said = folder / "log", folder / "recording", said
@@ -200,7 +200,7 @@ async def _strangers(url: str) -> None:
             await trio.sleep(_STRANGERS)
 
 
-def _judged(seen: _Seen) -> Report:
+def judge_disk(seen: Seen) -> Report:
     reader = seen.reader
     warnings = [line for line in seen.said if seen.full in line]
     again = [line for line in seen.said if "can be written again" in line]

@@ -32,7 +32,6 @@ _MOST_BUSY: Final = 3
 """Times that one client may be told 503 after one restart. With the limits as they are, two can happen."""
 _PACE: Final = 150.0
 """New connections a second at the start, which is not what is tried here."""
-_SPARE_SECONDS: Final = 5.0
 _WAIT_SECONDS: Final = 60.0
 
 How: TypeAlias = Literal["killed", "ended"]
@@ -46,6 +45,9 @@ class HerdSettings:
     healthy: float = 60.0
     down: float = 1.0
     rate: float = 200.0
+    ways: tuple[How, ...] = ("killed", "ended")
+    spare: float = 5.0
+    """Seconds beyond that; in each, every topic has an event."""
     symbols: int = 50
     each: int = 2
 
@@ -96,7 +98,6 @@ async def run_herd(settings: HerdSettings) -> tuple[list[Return], Verdict, list[
         for number in range(settings.clients)
     ]
     returns: list[Return] = []
-    ways: tuple[How, ...] = ("killed", "ended")
     async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
         server = await stack.enter_async_context(ServerProcess(settings.server(0, 0)))
         port = await server.listen()
@@ -107,9 +108,9 @@ async def run_herd(settings: HerdSettings) -> tuple[list[Return], Verdict, list[
             await client.subscribed.wait()
         say(f"{settings.clients} clients have subscribed")
         await server.tell("go")
-        for life, how in enumerate(ways, 1):
+        for life, how in enumerate(settings.ways, 1):
             spare = await stack.enter_async_context(ServerProcess(settings.server(life, port)))
-            await trio.sleep(settings.healthy + _SPARE_SECONDS)
+            await trio.sleep(settings.healthy + settings.spare)
             before = _Before.of(clients)
             server.kill() if how == "killed" else await server.end()
             await trio.sleep(settings.down)
@@ -119,10 +120,10 @@ async def run_herd(settings: HerdSettings) -> tuple[list[Return], Verdict, list[
             server = spare
             returns.append(await _return(how, life, up, clients, before))
             say(f"  {returns[-1]}")
-        await trio.sleep(_SPARE_SECONDS)  # so that each topic has had an event in the last life
+        await trio.sleep(settings.spare)
         await server.tell("stop")
         await wait_for_all(clients, await server.log(), _WAIT_SECONDS)
-        verdict = account_of(clients, len(ways))
+        verdict = account_of(clients, len(settings.ways))
         nursery.cancel_scope.cancel()
     return returns, verdict, [client.failure for client in clients if client.failure]
 
