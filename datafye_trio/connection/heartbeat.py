@@ -64,7 +64,12 @@ class Heartbeats:
 
     def answered(self, timestamp: int | None) -> None:
         """A pong came: for the heartbeats up to its timestamp, or for all. An unasked one is fine."""
-        while self._unanswered and (timestamp is None or self._unanswered[0][1] <= timestamp):
+        # The wall clock may be set back between two: then the later one has the lower stamp, and is known by it alone.
+        while self._unanswered and (
+            timestamp is None
+            or self._unanswered[0][1] <= timestamp
+            or any(stamp == timestamp for _, stamp in self._unanswered)
+        ):
             self._unanswered.popleft()
 
     def heard(self, time: float) -> None:

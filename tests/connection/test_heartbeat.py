@@ -28,3 +28,17 @@ def test_what_is_skipped_is_neither_sent_nor_missed_and_the_grid_stays() -> None
     beats.sent(70, 2)
     assert beats.check(99.9) == "send"
     assert beats.check(100) == "dead", "30 s after the first that was sent again"
+
+
+def test_an_answer_counts_for_those_before_it_though_the_clock_was_set_back() -> None:
+    beats = Heartbeats(HeartbeatConfig(10, 30), 0)
+    for now, stamp in ((10, 5_000), (20, 1_400), (30, 1_410)):
+        beats.sent(now, stamp)
+    beats.answered(1_400)
+    assert beats.check(49.9) == "send", "the first two are answered by the second"
+    assert beats.check(60) == "dead", "the third is not"
+    beats.answered(1_410)
+    assert beats.check(60) != "dead"
+    beats.sent(60, 1_440)
+    beats.answered(1_399)
+    assert beats.check(90) == "dead", "an answer to nothing that was sent"
