@@ -13,6 +13,7 @@ from cyclopts.help import DefaultFormatter, PanelSpec
 from rich.box import Box
 
 from datafye_trio.cli.bench import BENCH_EXAMPLES, BenchFlags, bench
+from datafye_trio.cli.dev_cert import DEV_CERT_EXAMPLES, DevCertFlags, dev_cert
 from datafye_trio.cli.flags import ServeFlags, WatchFlags, expand
 from datafye_trio.cli.importing import IMPORT_EXAMPLES, ImportFlags, import_files
 from datafye_trio.cli.inspecting import INSPECT_EXAMPLES, InspectFlags, inspect
@@ -105,6 +106,7 @@ def _app() -> App:
     _add_live(app)
     _add_recordings(app)
     _add_strategies(app)
+    _add_dev_cert(app)
     return app
 
 
@@ -140,6 +142,18 @@ def _add_live(app: App) -> None:
     ) -> int:
         """Load a running server with many clients: rates, latencies, and what was lost."""
         return bench(url, flags)
+
+
+def _add_dev_cert(app: App) -> None:
+    @app.command(name="dev-cert", help_epilogue=DEV_CERT_EXAMPLES)
+    def run_dev_cert(
+        folder: Annotated[Path, Parameter(name="FOLDER", help="Where to; made if it is not there.")] = Path("certs"),
+        /,
+        *names: Annotated[str, Parameter(name="NAMES...", help="Names and addresses besides those of this machine.")],
+        flags: DevCertFlags = DevCertFlags(),  # noqa: B008 -- frozen
+    ) -> int:
+        """Make a certificate for wss:// on this machine, and the authority that clients are to trust for it."""
+        return dev_cert(folder, names, flags)
 
 
 def _add_recordings(app: App) -> None:

@@ -18,7 +18,7 @@ MEANINGS: Final = {
     "handshake_seconds": "Seconds for TLS and the HTTP request together.",
     "close_seconds": "Seconds for a close handshake, then the connection is reset.",
     "drain_seconds": "Seconds that clients get at shutdown to read what waits for them.",
-    "access.allow": "Networks (CIDR) that may connect; no list is everybody. In all lists, @FILE is the lines of a file.",
+    "access.allow": "Networks (CIDR) that may connect; no list: everybody. In all lists, @FILE is the lines of a file.",
     "access.deny": "Networks (CIDR) that may not connect, whatever access.allow says.",
     "access.trusted_proxies": "Networks (CIDR) of proxies whose X-Forwarded-For is believed.",
     "access.origins": "Web pages (such as https://example.com) whose scripts may connect, besides its own host's.",
