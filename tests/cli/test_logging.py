@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
 import re
+from typing import Literal
 
 import pytest
+import trio
+from support import RawClient, memory_server, upgrade_head
+from trio.testing import MockClock
 
 from datafye_trio.cli.logging import logging_to
 from datafye_trio.logs import get_logger
@@ -43,6 +48,38 @@ def test_a_peers_text_is_escaped_and_cut(stream: io.StringIO) -> None:
     assert 'reason="x\\\\ny=\\"1\\" \\\\x1b[2J \\\\' in line
     assert line.endswith('z…"\n')
     assert len(line) < 280
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        upgrade_head("/datafye-ws/v1", "Origin: https://\x1b[2J.example"),
+        upgrade_head("/datafye-ws/v1", "Origin: https://a.example\tforged=1"),
+        upgrade_head("/\x1b]0;title\x07"),
+        upgrade_head("/nowhere" + "y" * 4_000),
+        upgrade_head("/datafye-ws/v1?symbols=%1b%5b2J%0aforged"),
+        upgrade_head("/datafye-ws/v1", "X-Forwarded-For: 1.2.3.4\x85\x9b2J"),
+        b"GET / HTTP/1.1\r\nHost: a\rforged line\r\n\r\n",
+        b"\x1b[31m\n\n",
+    ],
+)
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_nothing_that_a_peer_sends_makes_a_second_line_or_reaches_a_terminal(
+    autojump_clock: MockClock, stream: io.StringIO, form: Literal["text", "json"], request_head: bytes
+) -> None:
+    with logging_to(stream, form, "debug"):
+        async with memory_server() as server:
+            client = RawClient(server.connect())
+            await client.stream.send_all(request_head)
+            with contextlib.suppress(trio.BrokenResourceError):
+                while await client.stream.receive_some(65_536):
+                    pass
+            await client.stream.aclose()
+    lines = [line for line in stream.getvalue().split("\n") if line]
+    assert lines
+    assert all(len(line) < 500 and line.isprintable() for line in lines)
+    events = [json.loads(line)["event"] if form == "json" else line.split(" ", 2)[2].split("=")[0] for line in lines]
+    assert {event.split(" ")[0] for event in events} <= {"refused", "connected", "disconnected"}
 
 
 def test_the_level_decides(stream: io.StringIO) -> None:
