@@ -84,10 +84,14 @@ class Reloader:
     def _tell(self, settings: Settings, ended: int) -> None:
         server = settings.server
         files = [] if self._file is None else [str(self._file)]
+        fixed = []
         for name in _LISTS:
-            files += files_of(value_of(settings, name))
+            entries = value_of(settings, name)
+            named = files_of(entries)
+            files += named
+            if name in self._outside and len(named) < len(entries):
+                fixed.append(self._outside[name].where)
         files += [path for path in (server.cert, server.key) if path]
-        fixed = [self._outside[name].where for name in _RELOADED if name in self._outside]
         later = [
             name for name in SETTINGS
             if name not in _RELOADED and value_of(settings, name) != value_of(self._settings, name)

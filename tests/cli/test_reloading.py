@@ -136,11 +136,13 @@ async def test_a_bug_is_told_and_ends_nothing(log: pytest.LogCaptureFixture, mon
 
 async def test_what_flags_say_and_what_needs_a_restart_is_named(log: pytest.LogCaptureFixture, file: Path) -> None:
     put(file, "[access]\nallow = ['::1']\n")
-    async with hung(log, file, allow=("127.0.0.0/8",), port=0) as process:
+    put(file.with_name("deny.txt"), "")
+    deny = f"@{file.with_name('deny.txt')}"
+    async with hung(log, file, allow=("127.0.0.0/8",), deny=(deny,), port=0) as process:
         put(file, "max_topics = 5\n[access]\nallow = ['10.0.0.0/8']\n[[datasets]]\nseed = 3\n")
         assert await process.up() == {
             "event": "reloaded",
-            "files": str(file),
+            "files": f"{file},{deny[1:]}",
             "as_started": "--allow",
             "only_by_restart": "max_topics,datasets",
             "ended": 0,
