@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
-__all__ = ["ENVIRONMENT", "SCRIPTS", "program"]
+__all__ = ["ENVIRONMENT", "SCRIPTS", "SYMBOL", "program"]
 
 SCRIPTS: Final = Path(__file__).resolve().parent.parent
 ENVIRONMENT: Final = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
 """For the processes of a scenario: where they find their module."""
+SYMBOL: Final = "AAPL"
+"""The only one that the server under attack has."""
 
 
 def program(module: str, *arguments: object) -> list[str]:

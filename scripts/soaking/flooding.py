@@ -15,6 +15,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
+from soaking import SYMBOL
 from soaking.frames import CLOSE, PING, TEXT, Frames, close_code, frame, shake_hands
 
 __all__ = ["KINDS", "flood_of"]
@@ -22,6 +23,8 @@ __all__ = ["KINDS", "flood_of"]
 _CONTINUATION: Final = 0x0
 _PATIENCE: Final = 15.0
 _CHUNK: Final = 64 * 1024
+_LARGEST: Final = 128 * 1024
+_PONG: Final = b'{"action":"pong"}'
 
 
 def _fragmented(message: bytes) -> bytes:
@@ -31,10 +34,10 @@ def _fragmented(message: bytes) -> bytes:
     return b"".join((frame(first, TEXT, last=False), *fragments, frame(final, _CONTINUATION)))
 
 
-def _subscribe(action: str) -> bytes:
-    """As large a request as a message may be, or nearly."""
-    symbols = [f"S{number:05}" for number in range(10_000)]
-    return frame(json.dumps({"action": action, "symbols": symbols}, separators=(",", ":")).encode())
+def _subscriptions(symbols: list[str]) -> bytes:
+    """Subscribing and leaving, in requests that are nearly as large as a message may be."""
+    requests = ({"action": action, "symbols": symbols} for action in ("subscribe", "unsubscribe"))
+    return b"".join(frame(json.dumps(request, separators=(",", ":")).encode()) for request in requests)
 
 
 KINDS: Final = {
@@ -42,7 +45,9 @@ KINDS: Final = {
     "fragments": frame(b"", _CONTINUATION, last=False),
     "pings": frame(b"", PING),
     "requests": frame(b'{"action":"ping"}'),
-    "subscriptions": _subscribe("subscribe") + _subscribe("unsubscribe"),
+    "strangers": _subscriptions([f"S{number:05}" for number in range(10_000)]),
+    "repeated": _subscriptions([SYMBOL] * 10_000),
+    "padding": frame(_PONG[:-1] + b" " * (_LARGEST - len(_PONG)) + b"}"),
     "garbage": frame(b'{"action":'),
 }
 """What is written over and over again, by its name."""

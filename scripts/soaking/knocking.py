@@ -21,7 +21,9 @@ async def knock(port: int, tls: ssl.SSLContext | None = None) -> float | None:
     with trio.move_on_after(_PATIENCE):
         try:
             plain = await trio.open_tcp_stream("127.0.0.1", port)
-            stream = plain if tls is None else trio.SSLStream(plain, tls, server_hostname="localhost")
+            stream = (
+                plain if tls is None else trio.SSLStream(plain, tls, server_hostname="localhost", https_compatible=True)
+            )
             async with plain:
                 return await _greeted(stream, began)
         except (OSError, trio.BrokenResourceError):

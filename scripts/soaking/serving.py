@@ -15,12 +15,11 @@ from typing import IO, Any, Final, Self
 import attrs
 import trio
 
+from soaking import SYMBOL
 from soaking.children import Child, SoakError
 
-__all__ = ["SYMBOL", "Memory", "Serve", "open_serve"]
+__all__ = ["Memory", "Serve", "open_serve"]
 
-SYMBOL: Final = "AAPL"
-"""The only one that is traded."""
 _PREFIX: Final = "DATAFYE_TRIO_"
 _QUOTES: Final = 3 / 4
 """The share of the made-up market's events that are quotes; the others are trades."""

@@ -211,7 +211,9 @@ def test_a_percentile_of_nothing() -> None:
     assert importlib.import_module("soaking.crowd").percentile(Counter(), 0.99) == 0
 
 
-@pytest.mark.parametrize("kind", ["frames", "fragments", "pings", "requests", "subscriptions", "garbage"])
+@pytest.mark.parametrize(
+    "kind", ["frames", "fragments", "pings", "requests", "strangers", "repeated", "padding", "garbage"]
+)
 def test_a_flood_is_whole_frames(kind: str) -> None:
     flooding = importlib.import_module("soaking.flooding")
     data, size = flooding.flood_of(kind), 0

@@ -13,12 +13,13 @@ from typing import Final
 import attrs
 import trio
 
+from soaking import SYMBOL
 from soaking.children import open_child
 from soaking.crowd import Figures
 from soaking.knocking import knock, knock_until
 from soaking.running import say
 from soaking.scenario import Report, Scenario, above_zero, judge, whole
-from soaking.serving import SYMBOL, Serve, open_serve
+from soaking.serving import Serve, open_serve
 
 __all__ = ["SCENARIO", "Result", "judge_result"]
 

@@ -1,8 +1,9 @@
 """One client writes as fast as it can, and comes back whenever it is cut, while others receive the market.
 
 A round for each thing to flood with: `frames` are requests in fragments of one byte, `fragments` are empty and belong
-to a message that never ends, `pings` are WebSocket pings, `requests` are pings of ours, `subscriptions` ask for 10,000
-symbols and leave them, `garbage` is JSON cut short. Each connection of the flooder must be ended within two seconds,
+to a message that never ends, `pings` are WebSocket pings, `requests` are pings of ours, `strangers` subscribe to 10,000
+symbols that there are not, `repeated` to one symbol 10,000 times, and unsubscribe, `padding` is pongs of 128 KiB, most
+of it blanks, `garbage` is JSON cut short. Each connection of the flooder must be ended within two seconds,
 and the others must lose nothing, with a p99 of latency that is at most 20 ms worse than without the flooder.
 """
 
@@ -15,12 +16,13 @@ from typing import Final
 import attrs
 import trio
 
+from soaking import SYMBOL
 from soaking.children import Child, open_child
 from soaking.crowd import Figures
 from soaking.flooding import KINDS
 from soaking.running import say
 from soaking.scenario import Report, Scenario, above_zero, judge, whole
-from soaking.serving import SYMBOL, open_serve
+from soaking.serving import open_serve
 
 __all__ = ["SCENARIO", "Round", "judge_rounds"]
 

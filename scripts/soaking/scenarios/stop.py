@@ -14,11 +14,12 @@ from typing import Final
 import attrs
 import trio
 
+from soaking import SYMBOL
 from soaking.children import Child, open_child
 from soaking.crowd import Figures
 from soaking.running import say
 from soaking.scenario import Report, Scenario, above_zero, judge, whole
-from soaking.serving import SYMBOL, open_serve
+from soaking.serving import open_serve
 
 __all__ = ["SCENARIO", "judge_stop"]
 
