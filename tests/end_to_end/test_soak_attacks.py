@@ -211,18 +211,14 @@ def test_a_percentile_of_nothing() -> None:
     assert importlib.import_module("soaking.crowd").percentile(Counter(), 0.99) == 0
 
 
-@pytest.mark.parametrize(
-    "kind", ["frames", "fragments", "pings", "requests", "strangers", "repeated", "padding", "garbage"]
-)
-def test_a_flood_is_whole_frames(kind: str) -> None:
+def test_a_flood_is_whole_frames() -> None:
     flooding = importlib.import_module("soaking.flooding")
-    data, size = flooding.flood_of(kind), 0
-    at = frames = 0
-    while at < len(data):
-        size, start = data[at + 1] & 0x7F, at + 2
-        if size >= 126:
-            start += 2 if size == 126 else 8
-            size = int.from_bytes(data[at + 2 : start])
-        at, frames = start + 4 + size, frames + 1
-    assert at == len(data)
-    assert frames > 1
+    for kind in flooding.KINDS:
+        data, at = flooding.flood_of(kind), 0
+        while at < len(data):
+            size, start = data[at + 1] & 0x7F, at + 2
+            if size >= 126:
+                start += 2 if size == 126 else 8
+                size = int.from_bytes(data[at + 2 : start])
+            at = start + 4 + size
+        assert at == len(data) > 0
