@@ -214,5 +214,5 @@ async def test_stopped_when_its_task_was_about_to_put_a_chunk(autojump_clock: Mo
 
 
 def peer_streams(server: Server) -> list[Any]:
-    connections = server._reception._connections.values()
+    connections = [one.connection for one in server._reception._connections.values()]
     return [stream for one in connections for stream in one._handler.streams._running.values()]
