@@ -22,6 +22,9 @@ __all__ = ["Access", "Address", "Admission", "Caller", "fold", "group_of"]
 
 _SPARE_DESCRIPTORS: Final = 64
 """Descriptors left for files, listeners and what the process opens besides connections."""
+_MOST_TOLD: Final = 16
+"""Refused peers that are told why at a time. An answer holds a descriptor for up to a second, of those that are spare:
+with no bound, 500 connections to a full server took all 64, and the next file or listener had none."""
 _MAX_BUCKETS: Final = 10_000
 _JUDGED: Final = ("host", "origin", "x-forwarded-for")
 
@@ -181,6 +184,7 @@ class Admission:
         self._limits = limits
         self._total = max(1, min(limits.total, by_descriptors))
         self._open = 0
+        self._told = 0
         self._by_address: Counter[str] = Counter()
         self._new: dict[str, TokenBucket] = {}
 
@@ -203,6 +207,18 @@ class Admission:
             yield
         finally:
             self._open -= 1
+
+    @contextmanager
+    def refuse(self) -> Iterator[bool]:
+        """Answer one that could not enter; whether there is room for that, or it is to be dropped without a word."""
+        if self._told >= _MOST_TOLD:
+            yield False
+            return
+        self._told += 1
+        try:
+            yield True
+        finally:
+            self._told -= 1
 
     @contextmanager
     def enter_from(self, address: Address, now: float) -> Iterator[None]:

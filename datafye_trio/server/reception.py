@@ -132,10 +132,10 @@ class Reception:
         except HttpError as error:
             log.info("refused", address=str(address), status=error.status, reason=error.reason)
             # Telling a peer over TLS costs a handshake: those who may come back get it, refused addresses do not.
-            if self._tls is None or error.status != 403:
-                with trio.move_on_at(deadline):
-                    if (secured := await self._secure(stream)) is not None:
-                        await respond_error(secured, error)
+            may_know = self._tls is None or error.status != 403
+            with self._admission.refuse() as has_room, trio.move_on_at(deadline):
+                if may_know and has_room and (secured := await self._secure(stream)) is not None:
+                    await respond_error(secured, error)
 
     async def _secure(self, stream: trio.abc.Stream) -> trio.abc.Stream | None:
         """The stream to speak HTTP on: with TLS, where the server has a certificate. None if the peer cannot."""

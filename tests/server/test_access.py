@@ -97,6 +97,14 @@ def test_new_connections_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
+def test_few_are_told_at_a_time_why_they_are_refused() -> None:
+    admission = Admission(ConnectionLimits())
+    with ExitStack() as stack:
+        assert [stack.enter_context(admission.refuse()) for _ in range(18)] == [True] * 16 + [False] * 2
+    with admission.refuse() as told:
+        assert told
+
+
 def test_descriptors_bound_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     for soft, most in ((66, 2), (10, 1), (resource.RLIM_INFINITY, 3), (1_000, 3)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))

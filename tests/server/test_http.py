@@ -143,6 +143,19 @@ async def test_too_many_connections_get_503_with_retry_after(autojump_clock: Moc
         assert (await second.message())["type"] == "connected"
 
 
+async def test_a_crowd_at_a_full_server_is_not_told_one_by_one(autojump_clock: MockClock) -> None:
+    async with memory_server(ServerConfig(connections=ConnectionLimits(total=1))) as server:
+        inside = await RawClient.connect(server, WS)
+        crowd = [RawClient(server.connect()) for _ in range(40)]
+        await wait_all_tasks_blocked()
+        # Each of the first sixteen is waited for, a second long, that it may read its answer; the others are gone.
+        gone = [await client.stream.receive_some() == b"" for client in crowd]
+        assert (gone.count(True), gone.count(False)) == (24, 16)
+        await trio.sleep(1)
+        assert (await RawClient(server.connect()).http_answer())[0] == 503
+        assert (await inside.message())["type"] == "connected"
+
+
 @pytest.mark.parametrize(("limits", "setting"), [
     (ConnectionLimits(per_address=2, count_loopback=True), "connections.per_address"),
     (ConnectionLimits(rate=2, count_loopback=True), "connections.rate"),
