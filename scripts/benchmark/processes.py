@@ -48,18 +48,12 @@ class Speaker:
         return self._process.pid
 
     def order(self, **order: Any) -> None:
-        """Give an order and do not wait.
-
-        Raises:
-            BenchError: the process has ended.
-        """
+        """Give an order and do not wait. Whether the process has ended, and what it said before, `answer` tells."""
         if self._process.stdin is None:
             raise TypeError("a speaker's stdin is a pipe")
-        try:
+        with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._ended() from None
 
     def answer(self, other: Speaker | None = None) -> dict[str, Any]:
         """The next line. If the `other` ends before it comes, that is the error.
