@@ -173,7 +173,8 @@ class _Churning:
     def _tell(self) -> None:
         look = self._looks[-1]
         say(
-            f"  {look.time:,.0f} s: {look.memory / 2**20:.1f} MiB, {look.descriptors} descriptors, {look.tasks} tasks; "
+            f"  {look.time:,.0f} s: {look.memory / 2**20:.2f} MiB, {look.blocks:,} blocks, "
+            f"{look.descriptors} descriptors, {look.tasks} tasks; "
             f"{sum(client.received for client in self._clients):,} messages received, "
             f"{sum(client.changes for client in self._clients):,} changes, "
             f"{sum(client.cuts for client in self._clients):,} cuts"
