@@ -65,6 +65,10 @@ class Admission:
         """Of the task that serves what waits, while there is one."""
         self._serving = self._ended = False
 
+    def let_go(self) -> None:
+        """The connection has ended: serve nothing more."""
+        self._serve = lambda _: None
+
     def defers(self, request: Waiting, ignored: tuple[str, ...]) -> bool:
         """Whether a request has to wait; then it is served later.
 

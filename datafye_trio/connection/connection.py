@@ -118,7 +118,19 @@ class Connection:
             cancelled = False
         finally:
             self._broker.remove(self._subscriber)
-            await self._close(cancelled=cancelled)  # noqa: ASYNC102 -- shields itself, with a deadline
+            try:
+                await self._close(cancelled=cancelled)  # noqa: ASYNC102 -- shields itself, with a deadline
+            finally:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Hold none of those that hold us: all is freed at once then, sockets' buffers too.
+
+        Else a connection leaves 146 objects and 35 kB for the garbage collector, which looks at what was there for
+        long only when much else has come: with one client in five seconds cut, a server grew by 25 MiB an hour.
+        """
+        self._handler.let_go()
+        del self._handler, self._writer, self._subscriber
 
     async def _close(self, *, cancelled: bool) -> None:
         """The one way out. Cancelled from outside, the peer is still told, if that is quick."""

@@ -75,6 +75,11 @@ class Handler:
         self._subscribing.resuming.cancel()
         self._admission.cancel()
 
+    def let_go(self) -> None:
+        """The connection has ended: hold none of those that hold us."""
+        self._end = lambda _: None
+        self._admission.let_go()
+
     def handle(self, message: str | bytes, session: Session) -> Ending | None:
         """Serve one message and queue the answers. Returns the ending if this was too much.
 
