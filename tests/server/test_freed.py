@@ -25,7 +25,7 @@ async def test_an_ended_connection_is_freed_without_the_collector(autojump_clock
         await client.message()
         await client.ask(action="subscribe", symbols=["AAPL"])
         connections = server._reception._connections
-        (left,) = map(weakref.ref, connections.values())
+        (left,) = (weakref.ref(one.connection) for one in connections.values())
         gc.disable()
         try:
             if cut:
