@@ -40,7 +40,7 @@ def test_a_kill_over_sockets() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not tell a process's children")
-@pytest.mark.parametrize("scenario", ["cuts", "restarts"])
+@pytest.mark.parametrize("scenario", ["cuts", "restarts", "flood"])
 def test_ctrl_c_ends_it_and_its_servers_at_once(scenario: str) -> None:
     with subprocess.Popen(
         [sys.executable, str(SOAK), scenario, "--clients", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
