@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -39,6 +39,11 @@ from datafye_trio.protocol import (
 __all__ = ["Handler"]
 
 log = get_logger("connection")
+
+
+_REQUEST_BYTES: Final = 1_024
+"""What counts as one request more. A client with 50,000 topics, the most that one may have, resumes them all with some
+1,300 of the 2,000 that it may send at once."""
 
 
 class Handler:
@@ -89,15 +94,17 @@ class Handler:
             fields = parse_json(message) if isinstance(message, str) else parse_msgpack(message)
         except RequestError as error:
             return self._refuse([error], None, session)
-        return self.handle_fields(fields, session)
+        return self.handle_fields(fields, session, len(message))
 
-    def handle_fields(self, fields: dict[str, Any], session: Session) -> Ending | None:
-        """As `handle`, for a message that was parsed, or that the URL's query stands for."""
+    def handle_fields(self, fields: dict[str, Any], session: Session, size: int = 0) -> Ending | None:
+        """As `handle`, for a message of so many bytes that was parsed, or that the URL's query stands for."""
         request_id = find_id(fields)
         try:
             request, ignored = parse_request(fields, history=self._endpoint.history)
-            if not isinstance(request, Pong):
-                admitted = session.count_request(trio.current_time())
+            # Each KiB counts as one more: ten thousand symbols are no small request, nor is a pong of blanks.
+            cost = size // _REQUEST_BYTES + (not isinstance(request, Pong))
+            if cost:
+                admitted = session.count_request(trio.current_time(), cost)
                 if admitted is None:
                     return Ending(
                         CloseCode.TOO_MANY_REQUESTS, f"more than {self._limits.rate:g} requests a second: slow down"

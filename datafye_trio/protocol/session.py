@@ -119,12 +119,15 @@ class Session:
         self.step(Trigger.END)
         return True
 
-    def count_request(self, now: float) -> bool | None:
-        """True: serve the request. False: refuse it with RATE_LIMITED. None: close with 4013."""
-        left = self._requests.take(now)
+    def count_request(self, now: float, cost: int = 1) -> bool | None:
+        """True: serve the request. False: refuse it with RATE_LIMITED. None: close with 4013.
+
+        A request that costs as much as many counts as many.
+        """
+        left = self._requests.take(now, cost)
         if left >= 0:
             return True
-        return False if left >= -self.GRACE else None
+        return False if left >= -self.GRACE * cost else None
 
     def count_error(self, now: float) -> bool:
         """Note a request error; True when there were too many within the window."""

@@ -206,6 +206,21 @@ async def test_a_little_over_the_rate_is_answered_rate_limited_and_goes_on(autoj
         assert (await client.ask(action="ping"))["type"] == "pong"
 
 
+@pytest.mark.parametrize("action", ["ping", "pong"])
+async def test_a_large_request_counts_as_many_and_so_does_a_pong(autojump_clock: MockClock, action: str) -> None:
+    async with memory_server(ServerConfig(requests=RequestLimits(burst=50))) as server:
+        client = await RawClient.connect(server)
+        await client.message()
+        padded = f'{{"action":"{action}"}}'.ljust(20 * 1_024).encode()
+        await client.stream.send_all(masked(1, padded) * 3)
+        await client.stream.send_all(masked(1, b'{"action":"list"}'))
+        found = (await client.until("error"))[-1]
+        assert found["code"] == "RATE_LIMITED"
+        await trio.sleep(1)
+        await client.stream.send_all(masked(1, padded) * 40)
+        assert (await client.closed())[0] == 4013
+
+
 async def test_trades_are_untouched_by_a_quotes_subscription(autojump_clock: MockClock) -> None:
     async with memory_server() as server:
         client = await subscribed(server, "AAPL")

@@ -92,6 +92,12 @@ def test_request_budget_refuses_ten_then_closes() -> None:
     assert answers == [True] * 20 + [False] * 10 + [None]
 
 
+def test_a_request_that_costs_as_much_as_many_counts_as_many() -> None:
+    session = make_session(rate=10.0, burst=20)
+    answers = [session.count_request(100.0, 8) for _ in range(13)]
+    assert answers == [True] * 2 + [False] * 10 + [None]
+
+
 def test_request_budget_refills() -> None:
     session = make_session(rate=10.0, burst=20)
     for _ in range(25):
