@@ -204,7 +204,7 @@ def select_symbols(dataset: Dataset, texts: Iterable[str]) -> tuple[list[str], l
     offered = dataset.info.symbols
     known: dict[str, None] = {}
     unknown: dict[str, None] = {}
-    for text in texts:
+    for text in dict.fromkeys(texts):
         try:
             symbol = normalise_symbol(text, dataset.info.asset_class)
         except ValueError:

@@ -102,7 +102,8 @@ class ServerSocket:
             with trio.move_on_after(seconds):
                 if ending is not None and self._guard.writable:
                     await self._guard.send_close(ending.code, ending.reason)
-                    await self._drain()
+                    if not await self._drain():
+                        return  # a flooder: only a reset ends what it has under way
                     await self._linger()
                 await self._transport.aclose()
                 polite = True
@@ -115,11 +116,17 @@ class ServerSocket:
                     self._make_close_a_reset()
                 await trio.aclose_forcefully(self._transport)  # noqa: ASYNC102 -- never waits
 
-    async def _drain(self) -> None:
-        """Read until the peer has closed too: trio-websocket stops reading while nobody takes its messages."""
+    async def _drain(self) -> bool:
+        """Read until the peer has closed too: trio-websocket stops reading while nobody takes its messages.
+
+        False where it sends more than it can have had under way.
+        """
+        left = _LINGER_BYTES
         with contextlib.suppress(SocketClosed):
-            while True:
-                await self.receive()
+            while left > 0:
+                left -= max(1, len(await self.receive()))
+            return False
+        return True
 
     async def _linger(self) -> None:
         """Read on where the peer has not closed and the library no longer reads.

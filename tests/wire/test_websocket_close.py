@@ -65,6 +65,22 @@ async def test_a_close_reads_what_the_peer_still_sends(autojump_clock: MockClock
         assert trio.current_time() == began
 
 
+async def test_a_peer_that_floods_instead_of_closing_is_not_read_for_long(
+    autojump_clock: MockClock, tools: Any
+) -> None:
+    async with tools.open_raw() as (socket, peer, _), trio.open_nursery() as nursery:
+        began = trio.current_time()
+        nursery.start_soon(socket.close, Ending(CloseCode.TOO_MANY_REQUESTS, "slow down"), 2.0)
+        await wait_all_tasks_blocked()
+        sent = 0
+        with pytest.raises(trio.BrokenResourceError):
+            while True:
+                await peer.stream.send_all(tools.frame(Opcode.TEXT, b"x" * 60_000))
+                sent += 60_000
+        assert 240_000 <= sent <= 480_000  # what is under way comes on top
+        assert trio.current_time() == began
+
+
 async def test_nothing_is_sent_after_the_close_frame(autojump_clock: MockClock, tools: Any) -> None:
     async with tools.open_raw() as (socket, peer, _), trio.open_nursery() as nursery:
         nursery.start_soon(socket.close, BYE, 2.0)
