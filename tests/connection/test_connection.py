@@ -217,7 +217,7 @@ async def test_a_large_request_counts_as_many_and_so_does_a_pong(autojump_clock:
         found = (await client.until("error"))[-1]
         assert found["code"] == "RATE_LIMITED"
         await trio.sleep(1)
-        await client.stream.send_all(masked(1, padded) * 40)
+        await client.stream.send_all(masked(1, padded) * 14)
         assert (await client.closed())[0] == 4013
 
 
