@@ -182,6 +182,7 @@ async def _cost(other_topics: int, other_clients: int) -> tuple[int, int, int]:
 
 
 async def test_what_a_pass_costs_does_not_depend_on_other_topics_and_their_clients() -> None:
+    await _cost(0, 0)  # the first pass of a process fills caches
     alone = await _cost(0, 0)
     assert alone[:2] == (3, 1)
     assert await _cost(2_000, 50) == alone
