@@ -57,7 +57,7 @@ async def _until_interrupted(scenario: Callable[[], Awaitable[Report]]) -> Repor
 
 
 async def _cancel_at_signal(scope: trio.CancelScope, task_status: trio.TaskStatus[None]) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         task_status.started()
         async for _ in signals:
             scope.cancel()
