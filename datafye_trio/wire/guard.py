@@ -9,6 +9,9 @@ ready-made. What it leaves open is closed here:
 - the library closes the stream without a close frame after a protocol error: its `aclose` here only ends its own use,
   the connection then sends the code that is due and closes the transport;
 - after a close frame nothing more is written (RFC 6455 section 5.5.1).
+
+Frames may also go out at once, without a task (`direct`): never while another write is under way, and what the socket
+does not take is kept, and goes out before anything else.
 """
 
 from __future__ import annotations
@@ -53,6 +56,8 @@ class GuardStream(trio.abc.Stream):
         self.close_sent = False
         self.peer_closed = False
         self.last_frame = now
+        bare = isinstance(stream, trio.SocketStream) and sys.platform != "win32"  # there, a socket is no file
+        self._fileno: Callable[[], int] | None = stream.socket.fileno if bare else None  # type: ignore[attr-defined]
         self._stream = stream
         self._head = head
         self._limits = limits
@@ -77,11 +82,8 @@ class GuardStream(trio.abc.Stream):
 
     @property
     def direct(self) -> Callable[[bytes], int | None] | None:
-        """`write_nowait`, where the transport is a bare socket: TLS has no such way, nor has a stream in memory."""
-        if isinstance(self._stream, trio.SocketStream) and sys.platform != "win32":  # there, a socket is no file
-            self._fileno = self._stream.socket.fileno
-            return self._write_nowait
-        return None
+        """`_write_nowait`, where the transport is a bare socket: TLS has no such way, nor has a stream in memory."""
+        return self._write_nowait if self._fileno is not None else None
 
     @property
     def unsent(self) -> bool:
@@ -159,7 +161,7 @@ class GuardStream(trio.abc.Stream):
         What is left is kept, and goes out before anything else: have somebody write. Never waits, never raises: what is
         wrong with the socket is the next write's to find.
         """
-        if not self._clear:
+        if not self._clear or self._fileno is None:
             return None
         try:
             left = len(data) - os.write(self._fileno(), data)

@@ -11,14 +11,15 @@ import json
 import resource
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import attrs
+from _frames import Frames
 
 from benchmark.payload import CHANNELS, PATHS, basket, symbol_names
 
-__all__ = ["DIALECTS", "Client", "Frames", "Job", "LoadError", "connect"]
+__all__ = ["DIALECTS", "Client", "Job", "LoadError", "connect"]
 
 _TOGETHER: Final = 50
 """So many connections wait at a server at once: some queue no more than 100."""
@@ -56,27 +57,6 @@ class Job:
         if self.symbols > 1:
             request["channels"] = CHANNELS
         return json.dumps(request | more)
-
-
-class Frames:
-    """Cuts a byte stream into frames, as opcode and payload; what is no whole frame yet waits in `rest`."""
-
-    def __init__(self) -> None:
-        self.rest = b""
-
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """The frames that this completes; they must be taken to the end."""
-        buffer, position = self.rest + data, 0
-        while len(buffer) - position >= 2:
-            size, start = buffer[position + 1], position + 2
-            if size >= 126:
-                start += 2 if size == 126 else 8
-                size = int.from_bytes(buffer[position + 2 : start]) if len(buffer) >= start else len(buffer)
-            if start + size > len(buffer):
-                break
-            yield buffer[position] & 0x0F, buffer[start : start + size]
-            position = start + size
-        self.rest = buffer[position:]
 
 
 class Client:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import socket
-from collections.abc import Iterator
 from typing import Final
+
+from _frames import Frames
 
 __all__ = ["CLOSE", "PING", "PONG", "TEXT", "Frames", "close_code", "frame", "shake_hands", "upgrade"]
 
@@ -16,27 +17,6 @@ PING: Final = 0x9
 PONG: Final = 0xA
 _PATH: Final = "/datafye-ws/v1/stocks/live/quotes"
 _HANDSHAKE_SECONDS: Final = 10.0
-
-
-class Frames:
-    """Cuts a byte stream into frames, as opcode and payload; what is no whole frame yet waits."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """The frames that this completes; they must be taken to the end."""
-        buffer, position = self._rest + data, 0
-        while len(buffer) - position >= 2:
-            size, start = buffer[position + 1], position + 2
-            if size >= 126:
-                start += 2 if size == 126 else 8
-                size = int.from_bytes(buffer[position + 2 : start]) if len(buffer) >= start else len(buffer)
-            if start + size > len(buffer):
-                break
-            yield buffer[position] & 0x0F, buffer[start : start + size]
-            position = start + size
-        self._rest = buffer[position:]
 
 
 def frame(payload: bytes, opcode: int = TEXT, *, last: bool = True) -> bytes:
