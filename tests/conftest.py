@@ -6,8 +6,13 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 from coverage import Coverage
+
+# How long an example takes depends on what else the machine does: it is no finding.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 SAMPLES = Path(__file__).resolve().parents[1] / "../shared/data"
 

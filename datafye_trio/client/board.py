@@ -70,11 +70,14 @@ class Ask:
         """As the wire has it; `number` is its id."""
         key = self.board.key
         symbols = (_ALL,) if self.star else tuple(self.topics)
-        shared = (symbols, (key.channel,), number, key.dataset, None, key.frequency, key.running or None)
+        shared = (symbols, (key.channel,), number, key.dataset, None, key.frequency)
         if self.leave:
-            return Unsubscribe(*shared, except_=tuple(self.keep) or None)
+            # Told in so many words: every symbol of bars, without `running`, would be those still forming, too.
+            running = key.running if key.channel is Channel.AGGREGATES else None
+            return Unsubscribe(*shared, running, except_=tuple(self.keep) or None)
         return Subscribe(
             *shared,
+            key.running or None,
             snapshot=self.board.snapshots,
             resume=None if self.resume is None else ResumeFrom(self.epoch, self.resume),
         )

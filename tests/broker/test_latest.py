@@ -237,7 +237,7 @@ OPS = st.lists(
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(OPS)
 def test_whatever_happens_the_order_holds_the_counts_add_up_and_the_newest_arrives(ops: list[tuple]) -> None:
     trio.run(_life, ops, clock=MockClock(autojump_threshold=0))

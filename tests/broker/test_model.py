@@ -154,21 +154,21 @@ async def _play(ops: list[tuple[Any, ...]], policy: Policy, limit: int) -> None:
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(OPS)
 def test_with_room_enough_each_client_gets_everything_in_order_and_once(ops: list[tuple[Any, ...]]) -> None:
     trio.run(_play, ops, "disconnect", 10_000, clock=MockClock(autojump_threshold=0))
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(OPS, st.integers(1, 12))
 def test_a_client_that_is_cut_has_all_up_to_there_and_harms_nobody(ops: list[tuple[Any, ...]], limit: int) -> None:
     trio.run(_play, ops, "disconnect", limit, clock=MockClock(autojump_threshold=0))
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(OPS, st.integers(1, 12))
 def test_dropping_the_oldest_leaves_exact_gaps_and_every_answer(ops: list[tuple[Any, ...]], limit: int) -> None:
     trio.run(_play, ops, "drop_oldest", limit, clock=MockClock(autojump_threshold=0))

@@ -126,7 +126,7 @@ async def test_held_answers_count_until_they_are_taken_and_written(autojump_cloc
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     ops=st.lists(
         st.one_of(

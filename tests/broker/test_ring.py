@@ -148,7 +148,7 @@ def test_what_goes_by_age_does_not_shorten_the_reach() -> None:
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     appends=st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 5), st.integers(0, 40)), max_size=60),
     budget=st.integers(0, 12_000),
@@ -176,7 +176,7 @@ def test_after_is_exact_for_every_position_whatever_the_order(
     assert store.bytes <= budget
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 40)), max_size=60), st.integers(1, 20))
 def test_without_a_budget_the_limits_hold_exactly(appends: list[tuple[int, int]], messages: int) -> None:
     ring = Ring(RingStore(RingLimits(seconds=100, messages=messages, bytes=10**9), 0.0))

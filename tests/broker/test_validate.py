@@ -109,7 +109,7 @@ VALUES = st.one_of(
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_what_passes_can_be_written_and_comes_back_the_same(data: st.DataObject) -> None:
     sound = data.draw(st.sampled_from(SOUND))

@@ -144,7 +144,7 @@ _LISTS = st.lists(_NEARLY, min_size=1, max_size=2) | st.lists(_ANYTHING, max_siz
 _DOCUMENTS = _LISTS.map(lambda datasets: {"apiVersion": "datafye.io/v1", "datasets": datasets}) | _ANYTHING
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_DOCUMENTS)
 def test_any_document_is_a_descriptor_or_one_sentence(document: object) -> None:
     try:

@@ -103,7 +103,7 @@ _DATASET = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_DATASET, max_size=3), st.booleans())
 def test_any_descriptor_is_settings_or_one_sentence(spec: Path, datasets: list[object], fed: bool) -> None:
     feed = spec.parent / "csv"

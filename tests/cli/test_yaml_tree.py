@@ -152,7 +152,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(_PIECES, max_size=40).map("".join) | st.text(max_size=60))
 def test_any_text_is_a_tree_or_one_sentence(text: str) -> None:
     try:
@@ -164,7 +164,7 @@ def test_any_text_is_a_tree_or_one_sentence(text: str) -> None:
         plain(root)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=100))
 def test_any_bytes_are_a_tree_or_one_sentence(content: bytes) -> None:
     try:
@@ -181,7 +181,7 @@ _TREES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_TREES, st.booleans(), st.booleans())
 def test_what_another_writer_writes_is_read_back(value: object, flow: bool, as_json: bool) -> None:
     text = (

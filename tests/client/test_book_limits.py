@@ -17,7 +17,7 @@ def symbols_of(count: int, size: int = 5) -> list[str]:
 
 @pytest.mark.unmeasured
 @given(st.integers(1, 400), st.integers(1, 32), st.sampled_from([4_096, 4_097, 5_000]), st.integers(1, 500))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_every_request_is_as_small_as_the_server_wants(count: int, size: int, limit: int, symbols: int) -> None:
     """The simulated server refuses to read a longer one."""
     names = [name.rjust(size, "Z")[:32] for name in symbols_of(count)]

@@ -79,7 +79,7 @@ OPS = st.one_of(
 
 @pytest.mark.unmeasured
 @given(st.lists(OPS, max_size=60), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_each_message_once_in_order_or_an_exact_gap(ops: list[tuple[Any, ...]], raw: bool) -> None:
     play(ops, raw=raw)
 

@@ -81,7 +81,7 @@ def without_marks(run: Run) -> None:
 
 @pytest.mark.unmeasured
 @given(STEPS, st.integers(1, 5), st.sampled_from(["wait", "error", "drop_oldest"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_number_is_an_event_or_in_one_gap_in_order(
     steps: list[tuple[str, str]], capacity: int, policy: Policy
 ) -> None:
@@ -100,7 +100,7 @@ def test_every_number_is_an_event_or_in_one_gap_in_order(
 
 @pytest.mark.unmeasured
 @given(STEPS, st.integers(1, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_with_marks_nothing_is_said_that_is_not_so(steps: list[tuple[str, str]], capacity: int) -> None:
     run = Run(make_buffer("drop_oldest", capacity))
     marked: dict[str, int] = {}
@@ -128,7 +128,7 @@ def test_with_marks_nothing_is_said_that_is_not_so(steps: list[tuple[str, str]],
 
 @pytest.mark.unmeasured
 @given(STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_latest_ends_with_the_newest_and_every_other_number_was_skipped(steps: list[tuple[str, str]]) -> None:
     run = Run(make_buffer("latest", 3))
     for what, symbol in steps:

@@ -64,7 +64,7 @@ async def test_times_in_the_unit_of_the_server(autojump_clock: MockClock) -> Non
 
 @pytest.mark.unmeasured
 @given(cuts=st.lists(st.integers(1, 40_000), max_size=6), size=st.integers(1, 300), window=st.integers(1, 400))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_cut_anywhere_the_events_are_those_of_an_uncut_stream(cuts: list[int], size: int, window: int) -> None:
     async def main() -> None:
         async with stored_feed(Stored(disordered, size=size)) as (feed, proxy):

@@ -91,7 +91,7 @@ def expected(sent: list[int | str], told: list[int | str]) -> list[int | str]:
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 5), st.lists(st.sampled_from([*SYMBOLS, *SYMBOLS, CUT]) | st.integers(1, 4), max_size=60))
 def test_a_gap_stands_wherever_something_may_be_missing_and_nowhere_else(capacity: int, steps: list[Step]) -> None:
     plain = Plain(capacity)

@@ -141,7 +141,7 @@ class _Split(trio.abc.Stream):
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sizes=st.lists(st.integers(1, 700), min_size=1, max_size=8))
 def test_however_the_bytes_are_split_the_events_are_the_same(sizes: list[int]) -> None:
     sent = [make("A", n) for n in range(40) for make in (quote, trade)]

@@ -99,7 +99,7 @@ async def follow(plan: Plan, channel: str) -> tuple[list[Any], Market]:
 
 @pytest.mark.unmeasured
 @given(PLANS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_trades_wherever_they_are_joined_and_cut(plan: Plan) -> None:
     items, _ = trio.run(follow, plan, "trades", clock=MockClock(autojump_threshold=0))
     since = START + round(plan.since * SECOND)
@@ -117,7 +117,7 @@ def test_trades_wherever_they_are_joined_and_cut(plan: Plan) -> None:
 
 @pytest.mark.unmeasured
 @given(PLANS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_bars_wherever_they_are_joined_and_cut(plan: Plan) -> None:
     items, market = trio.run(follow, plan, "bars", clock=MockClock(autojump_threshold=0))
     since = START + round(plan.since * SECOND)

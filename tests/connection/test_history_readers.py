@@ -175,7 +175,7 @@ NEARLY = FIELDS.map(lambda fields: {"symbol": "AAPL", "id": 1, "window": 2, **DA
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(FIELDS | NEARLY, min_size=1, max_size=10))
 def test_no_request_is_answered_internal(requests: list[dict[str, Any]]) -> None:
     async def main() -> None:

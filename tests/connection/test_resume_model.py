@@ -122,7 +122,7 @@ async def play(ring: RingLimits, policy: Policy, orders: Sequence[tuple[Any, ...
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rings, st.sampled_from(["disconnect", "drop_oldest"]), st.lists(steps, max_size=25))
 def test_every_message_or_an_exact_gap(ring: RingLimits, policy: Policy, orders: list[tuple[Any, ...]]) -> None:
     trio.run(play, ring, policy, orders, clock=MockClock(autojump_threshold=0))

@@ -73,14 +73,14 @@ LIVE_REQUESTS = st.one_of([of_class(cls) for cls in (Subscribe, Unsubscribe, Lis
 STORED_REQUESTS = st.one_of([of_class(cls) for cls in (Start, More, Stop, Ping, Pong)])
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(message=MESSAGES, encoding=st.sampled_from(ENCODINGS))
 def test_messages_round_trip(message: Message, encoding: Encoding) -> None:
     payload = Codec().encode(message, encoding)
     assert decode_message(payload, encoding) == message
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(event=EVENTS, seq=st.integers(1, 2**63), encoding=st.sampled_from(ENCODINGS))
 def test_events_round_trip(event: Event, seq: int, encoding: Encoding) -> None:
     codec = Codec()
@@ -88,7 +88,7 @@ def test_events_round_trip(event: Event, seq: int, encoding: Encoding) -> None:
     assert decode_message(payload, encoding) == Data(event, "SIP", "stocks", seq)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(event=EVENTS, stream=st.integers(0, 2**63) | st.text(max_size=9), encoding=st.sampled_from(ENCODINGS))
 def test_stored_events_round_trip(event: Event, stream: int | str, encoding: Encoding) -> None:
     codec = Codec()
@@ -96,7 +96,7 @@ def test_stored_events_round_trip(event: Event, stream: int | str, encoding: Enc
     assert decode_message(payload, encoding) == Data(event, "SIP", "stocks", stream=stream)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(request=LIVE_REQUESTS.map(lambda item: (item, False)) | STORED_REQUESTS.map(lambda item: (item, True)))
 def test_requests_round_trip(request: tuple[Request, bool]) -> None:
     wanted, history = request
@@ -109,7 +109,7 @@ def test_requests_round_trip(request: tuple[Request, bool]) -> None:
             assert found == (wanted, ())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(number=st.floats(allow_nan=False, allow_infinity=False))
 def test_prices_read_back_as_the_same_double(number: float) -> None:
     codec = Codec()
@@ -199,7 +199,7 @@ def test_an_envelope_of_wrong_types_is_refused(field: str) -> None:
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(
     fields=st.dictionaries(st.sampled_from(["type", "dataset", "assetClass", "seq", "symbol", "id", "positions"]),
         st.sampled_from(sorted(MESSAGE_TYPES | EVENT_TYPES)) | INTEGERS | TEXTS | st.none() | st.lists(INTEGERS)

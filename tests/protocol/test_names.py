@@ -60,7 +60,7 @@ def test_what_is_no_symbol(text: str, asset_class: AssetClass) -> None:
         normalise_symbol(text, asset_class)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.text() | st.text("aZ9.-_:/ X*", max_size=36), asset_class=st.sampled_from(AssetClass))
 def test_any_text_is_a_well_formed_symbol_or_none(text: str, asset_class: AssetClass) -> None:
     try:

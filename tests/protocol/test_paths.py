@@ -69,7 +69,7 @@ def test_what_is_no_path(path: str) -> None:
     assert find_endpoint(path) is None
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(st.text())
 def test_only_the_table_is_served(rest: str) -> None:
     expected = dict(BELOW).get(rest.removesuffix("/"))
@@ -111,7 +111,7 @@ def test_bad_queries(query: str, why: str) -> None:
         parse_query(query)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text() | st.text("symbols=&,%2A+;", max_size=40))
 def test_any_query_gives_fields_or_a_value_error(query: str) -> None:
     try:

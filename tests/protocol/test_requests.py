@@ -232,7 +232,7 @@ def check_whole_way(message: str | bytes, history: bool) -> None:
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=125, deadline=None)
+@settings(max_examples=125)
 @given(mutated())
 def test_mutated_requests(case: tuple[dict[str, Any], bool]) -> None:
     fields, history = case
@@ -245,7 +245,7 @@ def test_mutated_requests(case: tuple[dict[str, Any], bool]) -> None:
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=125, deadline=None)
+@settings(max_examples=125)
 @given(VALID, st.data())
 def test_requests_cut_and_spliced(case: tuple[dict[str, Any], bool], data: st.DataObject) -> None:
     """Duplicates, broken nesting and stray bytes: a slice of the message is repeated or replaced."""

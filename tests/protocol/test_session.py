@@ -73,7 +73,7 @@ def test_token_bucket() -> None:
     assert bucket.take(100.0, 5) == -3
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps=st.lists(st.floats(0, 10), max_size=50), rate=st.floats(0.1, 100), burst=st.integers(1, 50))
 def test_a_bucket_gives_no_more_than_burst_and_rate(steps: list[float], rate: float, burst: int) -> None:
     bucket, now, taken = TokenBucket(rate, burst, 0.0), 0.0, 0

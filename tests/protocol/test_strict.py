@@ -156,14 +156,14 @@ def test_the_text_of_an_error_is_bounded() -> None:
     assert len(caught.value.message) < 200
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text() | st.text('{}[]",:\\u0123456789deaE+-. NaInfityrls'))
 def test_any_text_gives_an_object_or_a_request_error(text: str) -> None:
     code, value = outcome(parse_json, text)
     assert code in (MALFORMED, INVALID) or value == json.loads(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary() | st.binary().map(lambda data: b"\x82\xa1a" + data))
 def test_any_bytes_give_an_object_or_a_request_error(data: bytes) -> None:
     code, value = outcome(parse_msgpack, data)

@@ -51,7 +51,7 @@ def normal(event: Event, asset_class: AssetClass) -> Event:
 
 
 @pytest.mark.unmeasured
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data(), st.sampled_from(list(Channel)), st.sampled_from(list(AssetClass)))
 def test_events_come_back_to_the_last_bit(data: st.DataObject, channel: Channel, asset_class: AssetClass) -> None:
     events = data.draw(st.lists(EVENTS[channel], min_size=1, max_size=6))

@@ -80,7 +80,7 @@ def test_twenty_holes_are_listed_and_all_counted(tmp_path: Path) -> None:
     assert (len(report.holes), report.gaps, report.missing) == (20, 29, 29)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.sets(st.integers(1, 60), min_size=2))
 def test_the_numbers_that_are_missing_are_those_not_there(
     tmp_path_factory: pytest.TempPathFactory, seqs: set[int]

@@ -108,7 +108,7 @@ def test_symbols_are_looked_for_before_rows_are_made(sixty: Path, monkeypatch: p
 
 
 @pytest.mark.unmeasured
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.data())
 def test_a_selection_is_a_filter_of_everything(sixty: Path, data: st.DataObject) -> None:
     places = st.none() | st.integers(NOON - SECOND, NOON + 61 * SECOND)

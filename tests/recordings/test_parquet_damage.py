@@ -106,7 +106,7 @@ def test_a_page_that_is_damaged_is_named_after_the_rows_before(tmp_path: Path) -
 
 
 @pytest.mark.unmeasured
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_damaged_file_is_an_error_of_ours_and_no_other(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

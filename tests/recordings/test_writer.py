@@ -205,7 +205,7 @@ def test_what_a_channel_does_not_hold_is_refused_at_once(writer: RecordingWriter
 
 
 @pytest.mark.unmeasured
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.integers(0, 3 * 86_400), st.booleans()), max_size=25), st.integers(1, 7))
 def test_any_split_into_flushes_reads_back_equal(steps: list[tuple[int, bool]], part_rows: int) -> None:
     with tempfile.TemporaryDirectory() as name:

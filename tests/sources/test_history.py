@@ -35,7 +35,7 @@ def live(config: SyntheticConfig, start: int, end: int) -> list[Event]:
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(CONFIGS | CRYPTO_CONFIGS, st.integers(0, 4 * 10**18), st.integers(0, 3_000), st.data())
 def test_stored_ticks_are_what_live_was(config: SyntheticConfig, start: int, slots: int, data: st.DataObject) -> None:
     end = start + round(slots / config.rate * SECOND)
@@ -49,7 +49,7 @@ def test_stored_ticks_are_what_live_was(config: SyntheticConfig, start: int, slo
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     CONFIGS | CRYPTO_CONFIGS, st.sampled_from(list(Frequency)), st.integers(0, 4 * 10**18), st.integers(0, 4_000),
     st.data(),

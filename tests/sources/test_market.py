@@ -37,7 +37,7 @@ def is_decimal(number, places):
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(configs, starts)
 def test_a_market_is_sane(config, start):
     """Rising times, a spread above 0, prices above 0 and on ticks, trades inside the quote and none while halted."""
@@ -75,7 +75,7 @@ def test_a_market_is_sane(config, start):
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(configs, starts)
 def test_the_same_settings_give_the_same_events(config, start):
     once, again = SyntheticMarket(config, start), SyntheticMarket(config, start)
@@ -83,7 +83,7 @@ def test_the_same_settings_give_the_same_events(config, start):
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(configs, starts, st.integers(0, 2_000))
 def test_a_later_start_shows_the_same_market(config, start, passed):
     """What the next issue's history rests on: an event depends on its own time, not on when somebody began to look."""

@@ -182,7 +182,7 @@ async def test_cancelled_it_closes_what_it_reads(publisher: NotingPublisher, aut
     assert (stage.opened, stage.closed) == (1, 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(TIMES, st.lists(st.floats(0, 5), max_size=6), st.sampled_from(SPEEDS))
 def test_pauses_at_any_moment_lose_and_repeat_nothing(times: list[int], moments: list[float], speed: float) -> None:
     async def main() -> None:

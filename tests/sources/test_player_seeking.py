@@ -221,7 +221,7 @@ _ASKED = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TIMES, _ASKED, st.sampled_from(SPEEDS), st.booleans(), st.booleans())
 def test_steps_and_seeks_give_what_a_list_would(
     times: list[int], asked: list[tuple[str, int]], speed: float, loop: bool, skips: bool

@@ -7,16 +7,10 @@ from typing import Any
 import pytest
 import trio
 from strategy.kit import quote, trade
-from strategy.ways import (
-    DAY,
-    bought,
-    collect,
-    play,
-    ways,
-)
+from strategy.ways import BARS, DAY, Market, bought, collect, play, ways
 
 from datafye_trio.errors import BufferOverflowError, FeedClosedError
-from datafye_trio.model import FeedItem, Gap, Trade
+from datafye_trio.model import Bar, FeedItem, Gap, Trade
 from datafye_trio.strategy import Feed
 
 
@@ -35,6 +29,20 @@ def test_wait_loses_nothing_of_a_burst_while_the_program_reads(way: str) -> None
             return await collect(sub)
 
     assert numbers(play(way, strategy, burst(500))) == list(range(500))
+
+
+@ways
+@pytest.mark.parametrize("running", [True, False])
+def test_bars_of_every_symbol_outlive_those_of_the_other_kind(way: str, running: bool) -> None:
+    # Bug: the end of `*` on final bars took `*` on running ones off the wire as well, and nobody was told.
+    async def strategy(feed: Feed) -> Any:
+        async with feed.bars("*", frequency="Second", running=running) as sub:
+            async with feed.bars("*", frequency="Second", running=not running):
+                await trio.sleep(5.5)
+            return [item.start for item in await collect(sub, 100) if isinstance(item, Bar) and item.final]
+
+    bars = play(way, strategy, Market([bought(second + 0.25) for second in range(1, 20)], BARS))
+    assert len(bars) == 19
 
 
 @ways

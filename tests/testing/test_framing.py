@@ -68,7 +68,7 @@ PIECES = st.one_of(
 
 @pytest.mark.unmeasured
 @given(st.lists(PIECES, max_size=8).map(b"".join), st.lists(st.integers(0, 2_500), max_size=40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_same_frames_for_any_split(data: bytes, cuts: list[int]) -> None:
     """With frames over the limit (200) and garbage among them; and together they are the bytes that came."""
     whole, one = split(data, [], most=200)

@@ -170,7 +170,7 @@ async def test_a_fault_that_ends_gives_all_back_in_order(autojump_clock: trio.te
 
 @pytest.mark.unmeasured
 @given(st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=6), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_garbage_never_hurts_the_front(pieces: list[bytes], upgraded: bool) -> None:
     async def main() -> None:
         async with front() as kit:

@@ -278,7 +278,7 @@ async def test_a_dialects_answer_does_not_come_before_the_greeting(
     st.lists(st.sampled_from([TEXT, LARGE, frame(Opcode.PING, b"x"), b"\xff\xff", close_frame(1000, "")]), max_size=6),
     st.lists(st.integers(0, 100), max_size=8),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_without_faults_it_passes_every_byte_however_they_come(frames: list[bytes], cuts: list[int]) -> None:
     async def main() -> None:
         bench = Bench(opened=False)

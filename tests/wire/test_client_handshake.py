@@ -70,13 +70,13 @@ lines = st.sampled_from(
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.one_of(lines, st.binary(max_size=4)), max_size=8).map(b"".join), st.integers(1, 400), st.booleans())
 def test_any_answer(answer: bytes, size: int, eof: bool) -> None:
     assert run(answer, size, eof, signed=False) in KINDS
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(max_size=40), st.integers(1, 400), st.booleans())
 def test_any_bytes_behind_a_sound_answer(rest: bytes, size: int, eof: bool) -> None:
     assert run(rest, size, eof, signed=True) == "open"

@@ -38,7 +38,7 @@ def messages() -> st.SearchStrategy[list[tuple[bytes, bytes]]]:
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(messages(), st.integers(1, 400), st.booleans())
 def test_any_split_gives_the_same_messages(sent: list[tuple[bytes, bytes]], size: int, lazy: bool) -> None:
     trio.run(_sent_in_pieces, sent, size, lazy, clock=MockClock(autojump_threshold=0))
@@ -61,7 +61,7 @@ async def _sent_in_pieces(sent: list[tuple[bytes, bytes]], size: int, lazy: bool
     assert (closed.code, closed.reason) == (1001, "bye")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_garbage_is_an_end_and_no_other_exception(garbage: bytes, size: int) -> None:
     trio.run(_garbage, garbage, size, clock=MockClock(autojump_threshold=0))

@@ -94,7 +94,7 @@ FRAMES = st.lists(
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(frames=FRAMES, data=st.data())
 def test_any_split_gives_the_same_heads(frames: list[tuple[int, bool, bool, int]], data: Any, tools: Any) -> None:
     stream = b"".join(tools.frame(opcode, bytes(size), fin=fin, masked=masked) for opcode, fin, masked, size in frames)
@@ -105,7 +105,7 @@ def test_any_split_gives_the_same_heads(frames: list[tuple[int, bool, bool, int]
     assert scan(*(stream[index : index + 1] for index in range(min(len(stream), 400)))) == scan(stream[:400])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(messages=st.lists(st.tuples(st.sampled_from([b"", b"x", b"y" * 126, b"z" * 65_536]), st.booleans()), max_size=5))
 def test_heads_of_masked_frames_from_another_implementation(messages: list[tuple[bytes, bool]]) -> None:
     sender = FrameProtocol(client=True, extensions=[])

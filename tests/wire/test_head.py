@@ -206,7 +206,7 @@ def mutated_heads(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=125, deadline=None)
+@settings(max_examples=125)
 @given(mutated_heads() | st.binary())
 def test_any_bytes_give_a_head_or_an_answer_however_they_are_cut(data: bytes) -> None:
     slow, used = feed_bytes(data)

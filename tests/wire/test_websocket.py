@@ -210,7 +210,7 @@ async def test_a_peer_that_is_gone_before_the_answer(tools: Any) -> None:
 
 
 @pytest.mark.unmeasured
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(data=st.data())
 def test_any_bytes_after_the_handshake_end_in_good_order(data: st.DataObject, tools: Any) -> None:
     """The invariant: a peer's bytes give messages and one ending, never another exception, and at most one close."""
