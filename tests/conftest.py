@@ -11,7 +11,7 @@ import pytest
 from coverage import Coverage
 
 # How long an example takes depends on what else the machine does: it is no finding.
-hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 SAMPLES = Path(__file__).resolve().parents[1] / "../shared/data"
