@@ -8,6 +8,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -16,11 +17,13 @@ import trio
 from _setup import SetupError, say
 
 from conformity.judges import ConformanceError, judge_python, judge_side
+from conformity.tls import Secrets, made_secrets
 from conformity.verdicts import Result, failed, pattern, patterns_of, sections_of, table
 
 __all__ = ["main"]
 
-Judge: TypeAlias = Callable[[Path, str, list[str]], Awaitable[list[Result]]]
+Judge: TypeAlias = Callable[[Path, str, list[str], Secrets | None], Awaitable[list[Result]]]
+_Sections: TypeAlias = Callable[[str, list[str]], Awaitable[list[Result]]]
 
 _SIDES: Final = ("server", "client")
 _ABOUT: Final = """\
@@ -30,6 +33,7 @@ have 32 MiB, and frames, fragments and control frames are not counted."""
 _EXAMPLES: Final = """\
 examples:
   scripts/conformance                          both sides, all cases of 1.* to 10.*
+  scripts/conformance --tls                    the same over wss://
   scripts/conformance server                   the server alone
   scripts/conformance client --cases '6.*'     the client by the cases about UTF-8
   scripts/conformance --cases 7.1.1 --json     JSON on stdout, each case with its verdict
@@ -44,7 +48,8 @@ def main(arguments: Sequence[str] | None = None, judge: Judge = judge_side) -> i
     logging.getLogger("trio-websocket").setLevel(logging.CRITICAL)  # the judge breaks rules on purpose
     try:
         python = judge_python() if judge is judge_side else Path(sys.executable)
-        return trio.run(_run, given, python, judge)
+        with made_secrets() if given.tls else nullcontext() as secrets:
+            return trio.run(_run, given, lambda side, patterns: judge(python, side, patterns, secrets))
     except (SetupError, OSError) as error:
         say(str(error))
         return 1
@@ -61,6 +66,7 @@ def _given(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("side", nargs="?", choices=_SIDES, help="judge this side alone")
     parser.add_argument("--cases", action="append", default=[], type=_cases, metavar="PATTERN", help="such as 6.4.*")
+    parser.add_argument("--tls", action="store_true", help="over TLS, which takes other paths through both sides")
     parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
     return parser.parse_args(arguments)
 
@@ -72,7 +78,7 @@ def _cases(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-async def _run(given: argparse.Namespace, python: Path, judge: Judge) -> int:
+async def _run(given: argparse.Namespace, judge: _Sections) -> int:
     sides = (given.side,) if given.side else _SIDES
     code = 0
     async with trio.open_nursery() as nursery:
@@ -85,19 +91,19 @@ async def _run(given: argparse.Namespace, python: Path, judge: Judge) -> int:
                     nursery.cancel_scope.cancel()
 
         nursery.start_soon(watch)
-        code = await _judge_sides(given, python, judge, sides)
+        code = await _judge_sides(given, judge, sides)
         nursery.cancel_scope.cancel()
     return code
 
 
-async def _judge_sides(given: argparse.Namespace, python: Path, judge: Judge, sides: Sequence[str]) -> int:
+async def _judge_sides(given: argparse.Namespace, judge: _Sections, sides: Sequence[str]) -> int:
     found: dict[str, list[Result]] = {}
     for side in sides:
         found[side], seconds = [], {}
         for section in sections_of(given.cases):
             started = trio.current_time()
             try:
-                results = await judge(python, side, patterns_of(section, given.cases))
+                results = await judge(side, patterns_of(section, given.cases))
             except ConformanceError as error:
                 say(str(error))
                 return 1
@@ -105,7 +111,7 @@ async def _judge_sides(given: argparse.Namespace, python: Path, judge: Judge, si
             found[side] += results
             say(f"{side} {section}.*: {len(results)} cases, {len(failed(results))} failed, {seconds[section]:.1f} s")
         if not given.json:
-            print(table(side, found[side], seconds), end="\n\n", flush=True)
+            print(table(f"{side}{' over TLS' if given.tls else ''}", found[side], seconds), end="\n\n", flush=True)
     if given.json:
         print(json.dumps({side: [attrs.asdict(each) for each in results] for side, results in found.items()}, indent=2))
     return 1 if any(failed(results) for results in found.values()) else 0

@@ -17,6 +17,7 @@ from unittest.mock import patch
 import trio
 
 from conformity.echo_server import MESSAGE_BYTES
+from conformity.tls import Connect
 from datafye_trio.errors import ConnectError
 from datafye_trio.wire import ClientOptions, ClientSocket, ClientSocketClosed, Opcode, open_client, peeling
 from datafye_trio.wire.frames import FrameScanner
@@ -24,31 +25,33 @@ from datafye_trio.wire.frames import FrameScanner
 __all__ = ["run_cases"]
 
 _AGENT: Final = "datafye_trio"
+_JUDGE: Final = "ws://judge"
+"""A name alone: the transport is there already."""
 _CASE_SECONDS: Final = 120.0
 _INVALID_TEXT: Final = 1007
 
 
-async def run_cases(port: int) -> int:
-    """Run all cases of the judge at this port, and have it finish; how many there were.
+async def run_cases(connect: Connect) -> int:
+    """Run all cases of the judge that `connect` reaches, and have it finish; how many there were.
 
     Raises:
         ConnectError: the judge is not there.
     """
     with _unlimited():
-        count = int(await _ask(port, "/getCaseCount"))
+        count = int(await _ask(connect, "/getCaseCount"))
         for case in range(1, count + 1):
             # What a case did not get to see in time is the judge's to say.
             with trio.move_on_after(_CASE_SECONDS), contextlib.suppress(ConnectError):
-                await _echo(port, f"/runCase?case={case}&agent={_AGENT}")
+                await _echo(connect, f"/runCase?case={case}&agent={_AGENT}")
         with contextlib.suppress(ClientSocketClosed):
-            await _ask(port, f"/updateReports?agent={_AGENT}")
+            await _ask(connect, f"/updateReports?agent={_AGENT}")
     return count
 
 
 class _Tap(trio.abc.Stream):
-    """The TCP connection, and the kinds of the messages that came in over it."""
+    """The transport, and the kinds of the messages that came in over it."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self.kinds: deque[int] = deque()
         self._stream = stream
         self._scanner = FrameScanner()
@@ -79,21 +82,21 @@ class _Tap(trio.abc.Stream):
         self.kinds.extend(kind for kind in kinds if kind in (Opcode.TEXT, Opcode.BINARY))
 
 
-async def _ask(port: int, path: str) -> str:
-    async with open_client(f"ws://127.0.0.1:{port}{path}", ClientOptions(proxy=None)) as socket:
+async def _ask(connect: Connect, path: str) -> str:
+    async with open_client(f"{_JUDGE}{path}", ClientOptions(open_stream=connect)) as socket:
         answer = await socket.receive()
         return answer if isinstance(answer, str) else answer.decode()
 
 
-async def _echo(port: int, path: str) -> None:
+async def _echo(connect: Connect, path: str) -> None:
     taps: list[_Tap] = []
 
-    async def connect() -> trio.abc.Stream:
-        taps.append(_Tap(await trio.open_tcp_stream("127.0.0.1", port)))
+    async def tapped() -> trio.abc.Stream:
+        taps.append(_Tap(await connect()))
         return taps[0]
 
-    options = ClientOptions(proxy=None, message_bytes=MESSAGE_BYTES, open_stream=connect)
-    async with open_client(f"ws://127.0.0.1:{port}{path}", options) as socket:
+    options = ClientOptions(message_bytes=MESSAGE_BYTES, open_stream=tapped)
+    async with open_client(f"{_JUDGE}{path}", options) as socket:
         with contextlib.suppress(ClientSocketClosed):
             await _send_back(socket, taps[0].kinds)
 

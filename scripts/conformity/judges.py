@@ -14,6 +14,7 @@ from _venvs import install, make_empty
 
 from conformity.echo_client import run_cases
 from conformity.echo_server import serve_echo
+from conformity.tls import Connect, Secrets, bridge_to
 from conformity.verdicts import Result
 from datafye_trio.errors import DatafyeError, leaves_of
 
@@ -21,6 +22,7 @@ __all__ = ["ConformanceError", "judge_python", "judge_side"]
 
 _KOSOKU: Final = "kosoku==0.1.0"
 """Autobahn's own runner needs Python 2; this one runs the same case files. Beta, so no version but the tried one."""
+_HOST: Final = "127.0.0.1"
 _VENV: Final = ROOT / ".venv-conformance"
 _JUDGING: Final = Path(__file__).with_name("judging.py")
 
@@ -48,8 +50,8 @@ def judge_python() -> Path:
     return python
 
 
-async def judge_side(python: Path, side: str, patterns: list[str]) -> list[Result]:
-    """Have `server` or `client` judged by the cases that match. Cancel-safe.
+async def judge_side(python: Path, side: str, patterns: list[str], secrets: Secrets | None = None) -> list[Result]:
+    """Have `server` or `client` judged by the cases that match, over TLS with `secrets`. Cancel-safe.
 
     Raises:
         ConformanceError: the judge broke off, or gave less than it had.
@@ -58,12 +60,8 @@ async def judge_side(python: Path, side: str, patterns: list[str]) -> list[Resul
     why: list[str] = []
     try:
         async with trio.open_nursery() as nursery:
-            port = 0
-            if side == "server":
-                listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-                nursery.start_soon(partial(trio.serve_listeners, serve_echo, listeners))
-                port = listeners[0].socket.getsockname()[1]
-            results = await _judge(python, side, port, patterns)
+            port = await _serve(nursery, secrets) if side == "server" else 0
+            results = await _judge(python, side, port, patterns, secrets)
             nursery.cancel_scope.cancel()
     except* (ConformanceError, DatafyeError) as group:
         why = [str(leaf) for leaf in leaves_of(group)]
@@ -74,7 +72,37 @@ async def judge_side(python: Path, side: str, patterns: list[str]) -> list[Resul
     return results
 
 
-async def _judge(python: Path, side: str, port: int, patterns: list[str]) -> list[Result]:
+async def _listen() -> tuple[trio.SocketListener, int]:
+    (listener,) = await trio.open_tcp_listeners(0, host=_HOST)
+    return listener, listener.socket.getsockname()[1]
+
+
+async def _serve(nursery: trio.Nursery, secrets: Secrets | None) -> int:
+    """Have the echo served until the nursery is cancelled; the port for the judge."""
+    listener, port = await _listen()
+    if secrets is None:
+        nursery.start_soon(trio.serve_listeners, serve_echo, [listener])
+        return port
+    nursery.start_soon(trio.serve_listeners, serve_echo, [secrets.listener(listener)])
+    before, its_port = await _listen()
+    nursery.start_soon(trio.serve_listeners, partial(bridge_to, secrets.dialler(port)), [before])
+    return its_port
+
+
+async def _run_cases(port: int, secrets: Secrets | None) -> int:
+    """Have the judge at this port judge our client; how many cases it had."""
+    connect: Connect = partial(trio.open_tcp_stream, _HOST, port)
+    if secrets is None:
+        return await run_cases(connect)
+    before, its_port = await _listen()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, partial(bridge_to, connect), [secrets.listener(before)])
+        count = await run_cases(secrets.dialler(its_port))
+        nursery.cancel_scope.cancel()
+    return count
+
+
+async def _judge(python: Path, side: str, port: int, patterns: list[str], secrets: Secrets | None) -> list[Result]:
     command = [str(python), "-I", str(_JUDGING), side, str(port), *patterns]
     lines: list[dict[str, Any]] = []
     count = None
@@ -92,7 +120,7 @@ async def _judge(python: Path, side: str, port: int, patterns: list[str]) -> lis
             for raw in whole:
                 line = json.loads(raw)
                 if "port" in line:
-                    count = await run_cases(line["port"])
+                    count = await _run_cases(line["port"], secrets)
                 else:
                     lines.append(line)
     if not lines or "done" not in lines.pop():

@@ -40,7 +40,7 @@ def run(conformity: Callable[[str], ModuleType]) -> Callable[..., int]:
     def call(*arguments: str, judged: Callable[[str, list[str]], Awaitable[list[dict[str, Any]]]]) -> int:
         result = conformity("verdicts").Result
 
-        async def judge(_python: Path, side: str, patterns: list[str]) -> list[Any]:
+        async def judge(_python: Path, side: str, patterns: list[str], _secrets: object) -> list[Any]:
             return [result.of(line) for line in await judged(side, patterns)]
 
         code: int = conformity("cli").main(arguments, judge)
@@ -117,6 +117,11 @@ def test_one_failed_case_is_told_and_is_exit_1(run: Callable[..., int], capsys: 
     assert printed[3] == "FAILED 1.1.3: other bytes came back"
 
 
+def test_over_tls_the_table_says_so(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("client", "--cases", "1.*", "--tls", judged=sound) == 0
+    assert capsys.readouterr().out.startswith("client over TLS ")
+
+
 def test_no_verdict_is_exit_1(
     run: Callable[..., int], conformity: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,9 +153,14 @@ async def test_the_echoes_are_judged_by_a_program_of_its_own(
     python = tmp_path / "python"  # -I would hide the stand-in
     python.write_text(f'#!/bin/sh\nshift\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
-    for side in ("server", "client"):
-        results = await judges.judge_side(python, side, ["1.*"])
-        assert [(each.case, each.verdict, each.why) for each in results] == [("1.1", "OK", ""), ("1.2", "OK", "")], side
+    sound = [("1.1", "OK", ""), ("1.2", "OK", "")]
+    with conformity("tls").made_secrets() as secrets:
+        for side in ("server", "client"):
+            for used in (None, secrets):
+                results = await judges.judge_side(python, side, ["1.*"], used)
+                assert [(each.case, each.verdict, each.why) for each in results] == sound, (side, used)
+        # A handshake for each case, and two more of the client: for the number of cases, and to finish.
+        assert secrets.context.session_stats()["accept_good"] == 2 + 4
     with pytest.raises(judges.ConformanceError, match="the judge of the server broke off: no such case: 2"):
         await judges.judge_side(python, "server", ["2.*"])
 
