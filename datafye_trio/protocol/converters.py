@@ -6,7 +6,7 @@ cattrs as it comes coerces instead of validating ("12" to 12, "AAPL" to four sym
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 import attrs
 import cattrs
@@ -60,6 +60,7 @@ def make_converter() -> cattrs.Converter:
     converter.register_structure_hook_func(lambda kind: kind in (str | int, str | int | None), _structure_id)
     converter.register_structure_hook_func(lambda kind: kind == dict[str, int], _structure_counts)
     converter.register_structure_hook_factory(attrs.has, lambda cls: _structure_fn(cls, converter))
+    converter.register_structure_hook_factory(_is_tuple_of_objects, lambda kind: _structure_objects_fn(kind, converter))
     converter.register_unstructure_hook_factory(attrs.has, lambda cls: _unstructure_fn(cls, converter))
     return converter
 
@@ -114,6 +115,30 @@ def _structure_texts(value: object, _: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueError('must be a list of texts, such as ["AAPL"]')
     return tuple(value)
+
+
+def _is_tuple_of_objects(kind: Any) -> bool:
+    return get_origin(kind) is tuple and attrs.has(get_args(kind)[0])
+
+
+def _structure_objects_fn(kind: Any, converter: cattrs.Converter) -> Callable[[object, object], tuple[Any, ...]]:
+    cls = get_args(kind)[0]
+    inner = converter.get_structure_hook(cls)
+
+    def structure(value: object, _: object) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise ValueError("must be a list of objects")
+        found = []
+        for at, item in enumerate(value):
+            try:
+                found.append(inner(item, cls))
+            except (cattrs.BaseValidationError, ValueError) as error:
+                # The first is enough. cattrs collects them all: 13 KiB of errors for an empty object of three bytes.
+                error.add_note(cattrs.IterableValidationNote(f"index {at}", at, cls))
+                raise cattrs.IterableValidationError("a list", [error], kind) from None
+        return tuple(found)
+
+    return structure
 
 
 def _structure_id(value: object, _: object) -> str | int:
