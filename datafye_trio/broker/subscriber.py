@@ -98,8 +98,9 @@ class Subscriber:
         """Join a symbol by name, back into a `*` subscription that it was taken out of. True if it is new."""
         if (wildcard := board.wildcards.get(self)) is not None:
             wildcard.excluded.discard(symbol)
+        known = symbol in board.topics  # else its `*` subscription joins it as it is made, and it is new all the same
         topic = board.topic(symbol)
-        return topic, self.join(topic, delivery)
+        return topic, self.join(topic, delivery) or not known
 
     def leave_all(self, board: Board, keep: Collection[str]) -> None:
         """Receive no topic of a board but those of `keep` that were subscribed, which go on without a hole.

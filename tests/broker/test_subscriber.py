@@ -24,6 +24,15 @@ async def test_joining_twice_changes_only_the_options() -> None:
     assert topic.subscribers == {client.subscriber: None}
 
 
+async def test_a_topic_that_is_made_under_a_star_of_its_own_is_new() -> None:
+    client, board = Client(make_broker()), make_board()
+    client.subscriber.join_all(board, None)
+    topic, new = client.subscriber.include(board, "AAPL", Delivery(1.0))
+    assert new
+    assert topic.subscribers == {client.subscriber: Delivery(1.0)}
+    assert client.subscriber.include(board, "AAPL", None) == (topic, False)
+
+
 async def test_leaving_what_was_not_joined_is_said() -> None:
     client, board = Client(make_broker()), make_board()
     assert not client.subscriber.leave(board.topic("AAPL"))

@@ -191,6 +191,17 @@ async def test_latest_gets_the_newest_with_the_number_of_those_it_stands_for(aut
         assert brief(await rest(peer)) == [("AAPL", 6)]
 
 
+async def test_a_symbol_of_an_older_epoch_is_told_of_under_a_star_too(autojump_clock: MockClock) -> None:
+    """The `*` joined the topic as it was made: it was taken for one that was there already."""
+    async with memory_server() as server:
+        peer = await connect(server)
+        await peer.ask(action="subscribe", symbols=["*"])
+        await resume(peer, "GONE", epoch="before", positions={"GONE": 7})
+        assert brief(await rest(peer)) == [("GONE", "epoch_changed", None, None)]
+        await publish(server, "GONE")
+        assert brief(await rest(peer)) == [("GONE", 1)]
+
+
 async def test_a_client_of_messagepack_gets_the_same(autojump_clock: MockClock) -> None:
     async with memory_server() as server:
         packed = await Peer.connect(server, QUOTES, "Sec-WebSocket-Protocol: datafye.v1.msgpack")
