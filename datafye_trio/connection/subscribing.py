@@ -64,7 +64,8 @@ class Subscribing:
         return chosen.refusals
 
     def unsubscribe(self, request: Unsubscribe, ignored: tuple[str, ...]) -> Sequence[RequestError]:
-        """Leave what is named, and answer. `*` without a dataset leaves those channels in every dataset.
+        """Leave what is named, and answer. `*` without a dataset leaves those channels in every dataset, of the asset
+        class that the request names, if it does.
 
         Raises:
             RequestError: nothing of it can be done.
@@ -80,7 +81,8 @@ class Subscribing:
         named = {board.dataset for board in self._subscriber.boards} | {dataset.info.name}
         refusals: list[RequestError] = []
         for other in self._broker.datasets.values() if request.dataset is None else [dataset]:
-            if other.info.name in named:
+            asked = request.asset_class is None or other.info.asset_class is dataset.info.asset_class
+            if asked and other.info.name in named:
                 found = select(other, request, self._endpoint, self._limits.symbols)
                 if other is not dataset:
                     found.refusals.clear()  # "all quotes" asks nothing wrong of a dataset that has none

@@ -118,6 +118,16 @@ async def test_unsubscribing_everything_is_answered_and_covers_all_datasets(auto
         assert [(a["dataset"], a["total"]) for a in answers] == [("Stocks", 1), ("Crypto", 0)]
 
 
+async def test_unsubscribing_everything_of_an_asset_class_leaves_the_other_alone(autojump_clock: MockClock) -> None:
+    async with client() as peer:
+        await peer.ask(action="subscribe", channels=["trades"], symbols=["AAPL"])
+        await peer.ask(action="subscribe", channels=["trades"], symbols=["BTCUSD"], dataset="Crypto")
+        answer = await peer.ask(action="unsubscribe", symbols=["*"], assetClass="crypto")
+        assert (answer["dataset"], answer["total"]) == ("Crypto", 1)
+        await peer.server.publish(trade())
+        assert (await peer.message())["symbol"] == "AAPL"
+
+
 async def test_query_parameters_subscribe_at_once(autojump_clock: MockClock) -> None:
     async with client("?channels=quotes,trades&symbols=AAPL,QQQ&dataset=Stocks&colour=red") as peer:
         answer, error = await peer.messages(2)
