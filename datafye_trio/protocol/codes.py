@@ -48,7 +48,8 @@ class CloseCode(IntEnum):
     PROTOCOL_ERROR = 1002
     UNSUPPORTED_DATA = 1003
     INVALID_TEXT = 1007
-    FLOOD = 1008
+    POLICY_VIOLATION = 1008
+    """A flood of frames, fragments or control frames; or rules that have changed let the peer in no more."""
     TOO_BIG = 1009
     INTERNAL_ERROR = 1011
     RESTART = 1012

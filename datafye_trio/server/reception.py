@@ -87,7 +87,7 @@ class Reception:
             self._access.check_again(one.caller)
         except HttpError as error:
             if one.connection.ending is None:
-                one.connection.end(Ending(CloseCode.FLOOD, error.reason))  # 1008, which is for any rule of ours
+                one.connection.end(Ending(CloseCode.POLICY_VIOLATION, error.reason))
                 return True
         return False
 

@@ -196,12 +196,12 @@ class GuardStream(trio.abc.Stream):
         for head in self._scanner.feed(data):
             self.last_frame = trio.current_time()
             if self._frames.take(self.last_frame) < 0:
-                self._refuse(CloseCode.FLOOD, "too many frames")
+                self._refuse(CloseCode.POLICY_VIOLATION, "too many frames")
             if head.opcode == Opcode.CLOSE:
                 self.peer_closed = True
             elif head.is_control:
                 if self._control.take(self.last_frame) < 0:
-                    self._refuse(CloseCode.FLOOD, "too many control frames")
+                    self._refuse(CloseCode.POLICY_VIOLATION, "too many control frames")
             else:
                 self._count_data(head)
 
@@ -213,7 +213,7 @@ class GuardStream(trio.abc.Stream):
         if self._message_bytes > self._limits.message_bytes:
             self._refuse(CloseCode.TOO_BIG, f"a message may have {self._limits.message_bytes} bytes")
         if self._fragments > self._limits.fragments:
-            self._refuse(CloseCode.FLOOD, f"a message may have {self._limits.fragments} fragments")
+            self._refuse(CloseCode.POLICY_VIOLATION, f"a message may have {self._limits.fragments} fragments")
 
     def _judge(self, code: CloseCode, reason: str) -> None:
         self.verdict = self.verdict or Ending(code, reason)

@@ -145,7 +145,7 @@ class Peeler:
             return at + head + size
         self._fragments += 1
         if self._fragments > _FRAGMENTS:
-            return self._refuse(CloseCode.FLOOD, f"a message may have {_FRAGMENTS} fragments")
+            return self._refuse(CloseCode.POLICY_VIOLATION, f"a message may have {_FRAGMENTS} fragments")
         self._last = bool(first & _FIN)
         self._passing = head + size
         return self._pass(data, at, payloads, slow)

@@ -128,10 +128,10 @@ async def test_what_is_within_the_budgets(autojump_clock: MockClock, tools: Any)
         (lambda tools: message(tools, 101), CloseCode.TOO_BIG, "may have 100 bytes"),
         (lambda tools: message(tools, 60, 41), CloseCode.TOO_BIG, "may have 100 bytes"),
         (lambda tools: tools.frame(Opcode.BINARY, claim=2**40), CloseCode.TOO_BIG, "may have 100 bytes"),
-        (lambda tools: message(tools, 0, 0, 0, 0, 0), CloseCode.FLOOD, "may have 4 fragments"),
-        (lambda tools: tools.ping() * 4, CloseCode.FLOOD, "too many control frames"),
-        (lambda tools: tools.frame(Opcode.PONG) * 4, CloseCode.FLOOD, "too many control frames"),
-        (lambda tools: message(tools, 1) * 13, CloseCode.FLOOD, "too many frames"),
+        (lambda tools: message(tools, 0, 0, 0, 0, 0), CloseCode.POLICY_VIOLATION, "may have 4 fragments"),
+        (lambda tools: tools.ping() * 4, CloseCode.POLICY_VIOLATION, "too many control frames"),
+        (lambda tools: tools.frame(Opcode.PONG) * 4, CloseCode.POLICY_VIOLATION, "too many control frames"),
+        (lambda tools: message(tools, 1) * 13, CloseCode.POLICY_VIOLATION, "too many frames"),
     ],
 )
 async def test_verdicts(autojump_clock: MockClock, tools: Any, build: Any, code: CloseCode, why: str) -> None:
