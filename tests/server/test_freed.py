@@ -9,10 +9,15 @@ import pytest
 import trio
 import trio.testing
 from support import RawClient, upgrade_head
+from wsproto.frame_protocol import FrameProtocol
 
 from datafye_trio import Program, ServerConfig, open_server
 
 WS = "/datafye-ws/v1/stocks/live/quotes"
+
+
+def _parsers() -> int:
+    return sum(type(one) is FrameProtocol for one in gc.get_objects())
 
 
 @pytest.mark.parametrize("cut", [True, False])
@@ -26,7 +31,9 @@ async def test_an_ended_connection_is_freed_without_the_collector(autojump_clock
         await client.ask(action="subscribe", symbols=["AAPL"])
         connections = server._reception._connections
         (left,) = (weakref.ref(one.connection) for one in connections.values())
+        gc.collect()
         gc.disable()
+        before = _parsers()
         try:
             if cut:
                 await trio.aclose_forcefully(stream)
@@ -35,5 +42,6 @@ async def test_an_ended_connection_is_freed_without_the_collector(autojump_clock
             await server._reception.wait_empty()
             await trio.testing.wait_all_tasks_blocked()
             assert left() is None
+            assert _parsers() < before, "wsproto's parser is left"
         finally:
             gc.enable()
