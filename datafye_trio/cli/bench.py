@@ -21,19 +21,21 @@ from typing import Annotated, Final
 
 import attrs
 import trio
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from datafye_trio.cli.bench_client import Wanted
 from datafye_trio.cli.bench_load import Load, LoadConfig
 from datafye_trio.cli.bench_progress import show_progress
 from datafye_trio.cli.bench_report import Report
 from datafye_trio.cli.feed_flags import (
+    DEFAULT_URL,
     Authorities,
     Channels,
     Dataset,
     OneFrequency,
     Running,
     Symbols,
+    Url,
     config_of,
     live_endpoint,
     split,
@@ -45,7 +47,7 @@ from datafye_trio.client.urls import normal_url
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.model import Channel, Frequency
 
-__all__ = ["BENCH_EXAMPLES", "BenchFlags", "bench", "run"]
+__all__ = ["BenchFlags", "app", "bench", "run"]
 
 _FAILED: Final = 1
 _LOST: Final = 3
@@ -54,7 +56,7 @@ _OTHER_FILES: Final = 64
 _MOST_CLIENTS: Final = 100_000
 _WIDE: Final = 120
 
-BENCH_EXAMPLES: Final = """\
+_EXAMPLES: Final = """\
 Examples:
   datafye-trio bench
       ten clients, quotes and trades of all symbols, for ten seconds
@@ -103,7 +105,11 @@ class BenchFlags:
     )
 
 
-def bench(url: str, flags: BenchFlags) -> int:
+app = App(name="bench", help_epilogue=_EXAMPLES)
+
+
+@app.default
+def bench(url: Url = DEFAULT_URL, /, flags: BenchFlags = BenchFlags()) -> int:
     """Load a server and print what was found; returns the exit code.
 
     Raises:

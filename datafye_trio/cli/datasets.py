@@ -13,7 +13,6 @@ from datafye_trio.aggregates import Aggregation, default_aggregation
 from datafye_trio.cli.offering import OFFERING, offering_from, offering_of
 from datafye_trio.cli.stdin import open_stdin
 from datafye_trio.cli.values import Given, Paths, Periods, Rate, Texts, Time, structure
-from datafye_trio.client.urls import normal_url
 from datafye_trio.errors import ConfigurationError, SourceError
 from datafye_trio.model import AssetClass, Channel
 from datafye_trio.protocol import format_time, normalise_symbol, parse_channel
@@ -96,6 +95,8 @@ class UpstreamConfig:
     ca: str | None = None
 
     def __attrs_post_init__(self) -> None:
+        from datafye_trio.client.urls import normal_url  # only who relays needs the client
+
         try:
             url = normal_url(self.upstream)
         except ConfigurationError as error:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import attrs
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from datafye_trio.cli.text import one_line, say
 from datafye_trio.errors import ConfigurationError
 
-__all__ = ["DEV_CERT_EXAMPLES", "DevCertFlags", "dev_cert"]
+__all__ = ["DevCertFlags", "app", "dev_cert"]
 
 _ALWAYS: Final = ("localhost", "127.0.0.1", "::1")
 _LABEL: Final = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -27,7 +27,7 @@ _NAME: Final = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*", re.ASCII | re.IGNORE
 _LONGEST: Final = 825
 """Days: Apple's clients refuse longer ones, whoever has signed them."""
 
-DEV_CERT_EXAMPLES: Final = """\
+_EXAMPLES: Final = """\
 Examples:
   datafye-trio dev-cert
       certs/ca.pem, cert.pem and key.pem for localhost, 127.0.0.1 and ::1
@@ -49,6 +49,19 @@ class DevCertFlags:
 
     days: Annotated[int, Parameter(help="Days that it is valid.")] = 397
     force: Annotated[bool, Parameter(help="Write over files that are there.", negative="", show_default=False)] = False
+
+
+app = App(name="dev-cert", help_epilogue=_EXAMPLES)
+
+
+@app.default
+def _dev_cert(
+    folder: Annotated[Path, Parameter(name="FOLDER", help="Where to; made if it is not there.")] = Path("certs"),
+    /,
+    *names: Annotated[str, Parameter(name="NAMES...", help="Names and addresses besides those of this machine.")],
+    flags: DevCertFlags = DevCertFlags(),
+) -> int:
+    return dev_cert(folder, names, flags)
 
 
 def dev_cert(

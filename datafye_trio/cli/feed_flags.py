@@ -5,7 +5,7 @@ Without postponed annotations: cyclopts would look the names of inherited ones u
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import attrs
 from cyclopts import Parameter
@@ -18,6 +18,7 @@ from datafye_trio.model import Channel, Frequency
 from datafye_trio.protocol import Endpoint
 
 __all__ = [
+    "DEFAULT_URL",
     "Authorities",
     "Channels",
     "Dataset",
@@ -26,6 +27,7 @@ __all__ = [
     "Running",
     "Seconds",
     "Symbols",
+    "Url",
     "Wanted",
     "check_seconds",
     "config_of",
@@ -35,12 +37,15 @@ __all__ = [
     "wanted_of",
 ]
 
+DEFAULT_URL: Final = "ws://localhost:8080/datafye-ws/v1"
+
 
 def list_flag(text: str) -> Parameter:
     """A flag of several values: shown without its default, and without a negative."""
     return Parameter(help=text, negative="", show_default=False)
 
 
+Url = Annotated[str, Parameter(help="Base URL, or a path below it.")]
 Channels = Annotated[
     tuple[str, ...],
     list_flag(

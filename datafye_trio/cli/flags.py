@@ -1,22 +1,20 @@
-"""The flags of both commands, as attrs classes that cyclopts reads. None (or an empty tuple) is "not given"."""
+"""The flags of `serve`, as an attrs class that cyclopts reads. None (or an empty tuple) is "not given"."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import attrs
 from cyclopts import Group, Parameter
 
-from datafye_trio.cli.feed_flags import FeedFlags
 from datafye_trio.cli.meanings import DATASET_MEANINGS, MEANINGS
 from datafye_trio.cli.settings import Process
 from datafye_trio.model import AssetClass
 from datafye_trio.server import ServerConfig
 from datafye_trio.sources import SyntheticConfig
 
-__all__ = ["ServeFlags", "WatchFlags", "expand"]
+__all__ = ["ServeFlags"]
 
 _DATASET: Final = Group("What is served", sort_key=1)
 _LISTEN: Final = Group("Where, and to whom", sort_key=2)
@@ -109,27 +107,3 @@ class ServeFlags:
         bool | None,
         Parameter(group=_PROCESS, help="Print every setting with its meaning as TOML, and end.", negative=""),
     ] = None
-
-
-@Parameter(name="*")
-@attrs.frozen(kw_only=True)
-class WatchFlags(FeedFlags):
-    """The flags of `watch`."""
-
-    json: Annotated[
-        bool,
-        Parameter(
-            help="One JSON line an event instead of a table; so also without a terminal.",
-            negative="",
-            show_default=False,
-        ),
-    ] = False
-
-
-def expand(arguments: Iterable[str]) -> list[str]:
-    """The command line with `--wait-for-client` alone spelled out: a value that may be left out is not cyclopts'."""
-    expanded = list(arguments)
-    for place, argument in enumerate(expanded):
-        if argument == "--wait-for-client" and not (place + 1 < len(expanded) and expanded[place + 1].isdecimal()):
-            expanded[place] = "--wait-for-client=1"
-    return expanded

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import attrs
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from datafye_trio.cli.text import Screen, one_line, say
@@ -21,7 +21,7 @@ from datafye_trio.protocol import format_time
 from datafye_trio.recordings.csv_ticks import COLUMN_MEANINGS
 from datafye_trio.recordings.importing import ImportConfig, Reject, TickImport
 
-__all__ = ["IMPORT_EXAMPLES", "ImportFlags", "import_files"]
+__all__ = ["ImportFlags", "app", "import_files"]
 
 _FAILED: Final = 1
 _INTERRUPTED: Final = 130
@@ -29,7 +29,7 @@ _SECONDS_BETWEEN_LINES: Final = 10.0
 _NO_MARKET_YET: Final = 365 * 86_400 * 10**9
 """Times of 1970 are those of a file whose unit is another one: seconds or milliseconds, read as nanoseconds."""
 
-IMPORT_EXAMPLES: Final = f"""\
+_EXAMPLES: Final = f"""\
 Examples:
   datafye-trio import ticks/ recording/ --dataset SIP
   datafye-trio import trades.csv.gz quotes.csv.gz recording/ --dataset Crypto
@@ -79,6 +79,17 @@ class ImportFlags:
         ),
     ] = False
     allow_rejects: Annotated[int, Parameter(help="So many rows may be left out before the exit code is 1.")] = 0
+
+
+app = App(name="import", help_epilogue=_EXAMPLES)
+
+
+@app.default
+def _import(
+    *paths: Annotated[Path, Parameter(name="FILES... DIR", help="Tick files or folders; last, where to.")],
+    flags: ImportFlags,
+) -> int:
+    return import_files(paths, flags)
 
 
 def import_files(paths: tuple[Path, ...], flags: ImportFlags, clock: Callable[[], float] = time.monotonic) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import attrs
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 from rich.box import SIMPLE_HEAD
 from rich.filesize import decimal
 from rich.table import Table
@@ -18,13 +18,13 @@ from datafye_trio.errors import ConfigurationError, SourceError
 from datafye_trio.protocol.times import format_time
 from datafye_trio.recordings.inspecting import ChannelReport, FolderReport, inspect_folder
 
-__all__ = ["INSPECT_EXAMPLES", "InspectFlags", "inspect"]
+__all__ = ["app", "inspect"]
 
 _FAILED: Final = 1
 _WIDE: Final = 240
 """Columns of a table that goes into a file or a pipe: enough for all that is in it."""
 
-INSPECT_EXAMPLES: Final = """\
+_EXAMPLES: Final = """\
 Examples:
   datafye-trio inspect recording/
   datafye-trio inspect recording/ --json
@@ -43,7 +43,15 @@ class InspectFlags:
     json: Annotated[bool, Parameter(help="JSON instead of a table.", negative="", show_default=False)] = False
 
 
-def inspect(folder: Path, flags: InspectFlags) -> int:
+app = App(name="inspect", help_epilogue=_EXAMPLES)
+
+
+@app.default
+def inspect(
+    folder: Annotated[Path, Parameter(name="DIR", help="Folder of a recording, or one below it.")],
+    /,
+    flags: InspectFlags = InspectFlags(),
+) -> int:
     """Print what is in a folder; returns the exit code.
 
     Raises:

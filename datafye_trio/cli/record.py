@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 import attrs
 import trio
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from datafye_trio.cli.feed_flags import (
     Authorities,
@@ -21,6 +21,7 @@ from datafye_trio.cli.feed_flags import (
     Dataset,
     Seconds,
     Symbols,
+    Url,
     check_seconds,
     config_of,
     list_flag,
@@ -41,11 +42,11 @@ from datafye_trio.protocol import parse_channel, parse_frequency
 from datafye_trio.recordings.arrow import load_arrow
 from datafye_trio.recordings.writer import RecordingWriter
 
-__all__ = ["RECORD_EXAMPLES", "RecordFlags", "check_folder", "record", "run", "wishes_of"]
+__all__ = ["RecordFlags", "app", "check_folder", "record", "run", "wishes_of"]
 
 _FAILED: Final = 1
 
-RECORD_EXAMPLES: Final = """\
+_EXAMPLES: Final = """\
 Examples:
   datafye-trio record ws://localhost:8080/datafye-ws/v1 recording/
       quotes and trades of all symbols
@@ -80,7 +81,16 @@ class RecordFlags:
     ca: Authorities = None
 
 
-def record(url: str, folder: Path, flags: RecordFlags) -> int:
+app = App(name="record", help_epilogue=_EXAMPLES)
+
+
+@app.default
+def record(
+    url: Url,
+    folder: Annotated[Path, Parameter(name="DIR", help="Folder to record to; made if it is not there.")],
+    /,
+    flags: RecordFlags = RecordFlags(),
+) -> int:
     """Record what a server sends until a signal, or for `--seconds`; returns the exit code.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import attrs
 import msgspec
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from datafye_trio.cli.feed_flags import Authorities, config_of, list_flag
 from datafye_trio.cli.run_errors import traceback_of
@@ -25,11 +25,11 @@ from datafye_trio.errors import ConfigurationError, leaves_of
 from datafye_trio.model import AssetClass
 from datafye_trio.strategy import RecordingOptions
 
-__all__ = ["RUN_EXAMPLES", "RunFlags", "run_strategy"]
+__all__ = ["app", "run_strategy"]
 
 _FAILED: Final = 1
 
-RUN_EXAMPLES: Final = f"""\
+_EXAMPLES: Final = f"""\
 Examples:
   datafye-trio run crossover.py:strategy
       on ws://localhost:8080/datafye-ws/v1, or what {URL_VARIABLE} says
@@ -79,7 +79,18 @@ class RunFlags:
     )
 
 
-def run_strategy(name: str, target: str | None, flags: RunFlags) -> int:
+app = App(name="run", help_epilogue=_EXAMPLES)
+
+
+@app.default
+def run_strategy(
+    name: Annotated[str, Parameter(name="STRATEGY", help="module:function, or file.py:function.")],
+    target: Annotated[
+        str | None, Parameter(name="URL|RECORDING", help="A server's URL; or a folder or file of a recording.")
+    ] = None,
+    /,
+    flags: RunFlags = RunFlags(),
+) -> int:
     """Run the strategy of this name on a URL (None: the default one) or a recording; returns the exit code.
 
     Raises:

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 import trio
+from cyclopts import App
 
 from datafye_trio.cli.datasets import Description, UpstreamConfig, open_source
 from datafye_trio.cli.flags import ServeFlags
@@ -24,27 +25,60 @@ from datafye_trio.cli.settings import FLAGS, PREFIX, Settings, load, outside_fil
 from datafye_trio.cli.signals import terminals
 from datafye_trio.cli.text import say
 from datafye_trio.cli.values import Given, from_text, structure
-from datafye_trio.client import FeedConfig
 from datafye_trio.errors import ConfigurationError, FeedError, leaves_of
 from datafye_trio.logs import get_logger
-from datafye_trio.relay import Relay, open_relay
 from datafye_trio.server import Server, open_server
 from datafye_trio.sources import Source, SyntheticConfig
 
-__all__ = ["run", "serve"]
+if TYPE_CHECKING:
+    from datafye_trio.relay import Relay, open_relay
+
+__all__ = ["app", "run", "serve"]
 
 log = get_logger("serve")
 
 _CRASHED: Final = 1
 _HURRIED: Final = 130
 
+_EXAMPLES: Final = """\
+Examples:
+  datafye-trio serve
+      a made-up market of ten stocks on ws://localhost:8080/datafye-ws/v1
+  datafye-trio serve --port 0 --symbols AAPL,MSFT --rate 5000 --seed 7 --halts
+  datafye-trio serve --dataset Crypto
+  datafye-trio serve --replay ticks/ --dataset SIP --speed max --wait-for-client
+  datafye-trio serve --descriptor spec.yaml --replay recording/
+  datafye-trio serve --descriptor spec.yaml --replay SIP=sip/ --replay Crypto=c/
+  datafye-trio serve --port 8081 --upstream ws://localhost:8080/datafye-ws/v1
+  my-program | datafye-trio serve --stdin --dataset Mine
+  datafye-trio serve --host 0.0.0.0 --allow 10.0.0.0/8 --cert a.pem --key a.key
+  datafye-trio serve --host 0.0.0.0 --allow @allow.txt --deny 10.6.6.6
+  datafye-trio serve --print-config > serve.toml
+  datafye-trio serve --config serve.toml
 
-def serve(flags: ServeFlags, environ: Mapping[str, str]) -> int:
+A flag wins over a variable, that over the file, that over the default. Every
+flag has its variable (--port: DATAFYE_TRIO_PORT), and so has every setting of
+--print-config (heartbeat.interval: DATAFYE_TRIO_HEARTBEAT_INTERVAL).
+Ctrl-C or SIGTERM lets clients read what waits for them, then ends with 0; a
+second one ends at once, with 130.
+SIGHUP rereads the access and control lists (those of --config, and files named
+as --allow @FILE), the certificate and the key; whoever is still allowed stays.
+Flags and variables go on to win over the file. What is wrong changes nothing.
+The log goes to stderr: one line an event, but one a second for one address and
+kind, which then tells as suppressed=N how many were left out before it.
+"""
+
+app = App(name="serve", help_epilogue=_EXAMPLES)
+
+
+@app.default
+def serve(flags: ServeFlags = ServeFlags()) -> int:  # noqa: B008 -- frozen
     """Serve until a signal; returns the exit code.
 
     Raises:
         ConfigurationError: a setting is wrong, the port is in use, files cannot be used.
     """
+    environ = os.environ
     given = {name.rstrip("_"): value for name, value in attrs.asdict(flags, recurse=False).items()}  # from_ is --from
     file = flags.config or _path(environ.get(f"{PREFIX}CONFIG"))
     descriptor = flags.descriptor or _path(environ.get(f"{PREFIX}DESCRIPTOR"))
@@ -199,6 +233,10 @@ class _Sources:
 
 
 def _relay(description: UpstreamConfig) -> open_relay:
+    # Here, because a server that relays nothing needs no client.
+    from datafye_trio.client import FeedConfig
+    from datafye_trio.relay import open_relay
+
     feed = FeedConfig(ca=_path(description.ca))
     opening = open_relay(description.upstream, feed, dataset=description.dataset)
     log.info("waiting for the server to relay", url=description.upstream)

@@ -7,9 +7,9 @@ from typing import Annotated, Final
 
 import attrs
 import trio
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
-from datafye_trio.cli.feed_flags import FeedFlags, Wanted, config_of, wanted_of
+from datafye_trio.cli.feed_flags import DEFAULT_URL, FeedFlags, Url, Wanted, config_of, wanted_of
 from datafye_trio.cli.following import Follower
 from datafye_trio.cli.output import DescriptorOutput
 from datafye_trio.cli.text import one_line, say
@@ -17,9 +17,9 @@ from datafye_trio.cli.views import LinesView
 from datafye_trio.client import open_raw_feed
 from datafye_trio.client.buffers import DEFAULT_CAPACITY, Policy
 
-__all__ = ["TAIL_EXAMPLES", "TailFlags", "run", "run_lines", "tail"]
+__all__ = ["TailFlags", "app", "run", "run_lines", "tail"]
 
-TAIL_EXAMPLES: Final = """\
+_EXAMPLES: Final = """\
 Examples:
   datafye-trio tail
       quotes and trades of all symbols of ws://localhost:8080/datafye-ws/v1
@@ -60,7 +60,11 @@ class TailFlags(FeedFlags):
     ] = False
 
 
-def tail(url: str, flags: TailFlags) -> int:
+app = App(name="tail", help_epilogue=_EXAMPLES)
+
+
+@app.default
+def tail(url: Url = DEFAULT_URL, /, flags: TailFlags = TailFlags()) -> int:
     """Print what a server sends until a signal, or for `--seconds`; returns the exit code.
 
     Raises:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated, Final
 
+import attrs
 import trio
+from cyclopts import App, Parameter
 
-from datafye_trio.cli.feed_flags import config_of, wanted_of
-from datafye_trio.cli.flags import WatchFlags
+from datafye_trio.cli.feed_flags import DEFAULT_URL, FeedFlags, Url, config_of, wanted_of
 from datafye_trio.cli.following import Follower
 from datafye_trio.cli.signals import terminal_of
 from datafye_trio.cli.tail import run_lines
@@ -15,10 +17,45 @@ from datafye_trio.cli.text import Screen, say
 from datafye_trio.cli.views import TableView
 from datafye_trio.client import open_feed
 
-__all__ = ["run", "watch"]
+__all__ = ["WatchFlags", "app", "run", "watch"]
+
+_EXAMPLES: Final = """\
+Examples:
+  datafye-trio watch
+      a live table of all symbols of ws://localhost:8080/datafye-ws/v1
+  datafye-trio watch --symbols AAPL,MSFT --channels quotes
+  datafye-trio watch --channels bars --frequency Second --running
+  datafye-trio watch --json --seconds 10 > events.jsonl
+  datafye-trio watch wss://data.example.com/datafye-ws/v1 --dataset SIP
+
+A server that is not there is waited for, and one that restarts is come back to;
+the line below the table says how that goes. Without a terminal, or with --json,
+it prints what `datafye-trio tail` prints.
+Ends with 0 by Ctrl-C or --seconds, or when nobody reads its output any more;
+with 1, and why, when it cannot go on.
+"""
 
 
-def watch(url: str, flags: WatchFlags) -> int:
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class WatchFlags(FeedFlags):
+    """The flags of `watch`."""
+
+    json: Annotated[
+        bool,
+        Parameter(
+            help="One JSON line an event instead of a table; so also without a terminal.",
+            negative="",
+            show_default=False,
+        ),
+    ] = False
+
+
+app = App(name="watch", help_epilogue=_EXAMPLES)
+
+
+@app.default
+def watch(url: Url = DEFAULT_URL, /, flags: WatchFlags = WatchFlags()) -> int:
     """Show what a server sends until a signal, or for `--seconds`; returns the exit code.
 
     Raises:

@@ -12,8 +12,8 @@ import pytest
 from cli.kit import Terminal
 
 import datafye_trio
-from datafye_trio.cli import main as module
-from datafye_trio.cli.flags import expand
+from datafye_trio.cli import inspecting, main
+from datafye_trio.cli.main import expand
 from datafye_trio.version import __version__
 
 
@@ -78,17 +78,17 @@ def test_an_interrupt_before_anything_runs_is_no_traceback(terminal: Terminal, m
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "serve", interrupted)
-    assert terminal.run("serve") == (130, "", "")
+    monkeypatch.setattr(inspecting, "inspect_folder", interrupted)
+    assert terminal.run("inspect", ".") == (130, "", "")
 
 
 def test_a_reader_that_leaves_the_help_is_no_error(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: object) -> int:
         raise BrokenPipeError
 
-    monkeypatch.setattr(module, "serve", gone)
-    monkeypatch.setattr(module, "discard", lambda _: None)
-    assert terminal.run("serve") == (0, "", "")
+    monkeypatch.setattr(inspecting, "inspect_folder", gone)
+    monkeypatch.setattr(main, "discard", lambda _: None)
+    assert terminal.run("inspect", ".") == (0, "", "")
 
 
 def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,6 +97,25 @@ def test_the_module_is_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         # By its path: pytest loads the package of its own plugin in a way that `run_module` cannot follow.
         runpy.run_path(str(Path(datafye_trio.__file__).with_name("__main__.py")), run_name="__main__")
     assert (ended.value.code, capsys.readouterr().out) == (0, f"{__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [
+        (["--version"], ["trio", "msgspec", "datafye_trio.model", "datafye_trio.client", "datafye_trio.server"]),
+        (["serve", "--print-config"], ["datafye_trio.client", "datafye_trio.relay", "datafye_trio.testing"]),
+        (["tail", "--help"], ["datafye_trio.server", "datafye_trio.broker", "datafye_trio.recordings"]),
+    ],
+)
+def test_a_command_loads_what_it_needs(arguments: list[str], unwanted: list[str]) -> None:
+    code = f"""if True:
+        import sys
+        from datafye_trio.cli.main import main
+        assert main({arguments}) == 0
+        sys.exit(" ".join(sys.modules.keys() & {unwanted}) or 0)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_help_into_a_pipe_that_nobody_reads() -> None:

@@ -23,8 +23,7 @@ from support import quote, trade
 
 from datafye_trio import HeartbeatConfig
 from datafye_trio.cli import signals as module
-from datafye_trio.cli.flags import WatchFlags
-from datafye_trio.cli.watch import run
+from datafye_trio.cli.watch import WatchFlags, run
 
 
 @pytest.fixture

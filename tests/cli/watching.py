@@ -13,8 +13,7 @@ import trio
 import trio.testing
 
 from datafye_trio import Aggregation, Program, Server, ServerConfig, every_trade, open_server
-from datafye_trio.cli.flags import WatchFlags
-from datafye_trio.cli.watch import run
+from datafye_trio.cli.watch import WatchFlags, run
 
 WAIT = 30
 
