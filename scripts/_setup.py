@@ -160,10 +160,4 @@ def main() -> int:
     except (SetupError, OSError) as error:
         say(str(error))
         return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -250,7 +250,3 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8080, help="first port to try (default: 8080)")
     options = parser.parse_args()
     return trio.run(Demo(options.port, options.seconds).run)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -247,9 +246,3 @@ def _file_as_json(result: Result) -> Mapping[str, Any]:
         **({"note": result.note} if result.note else {}),
         **({"skipped": result.why} if result.why else {}),
     }
-
-
-if __name__ == "__main__":
-    # SIGTERM as Ctrl-C: the temporary folders go in either case.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    sys.exit(main())

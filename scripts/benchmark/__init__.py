@@ -14,5 +14,8 @@ ENVIRONMENT: Final = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
 
 
 def program(python: str | Path, module: str, *arguments: object) -> list[str]:
-    """The command that runs a module of the benchmarks; start it with `ENVIRONMENT`."""
+    """The command that runs a module of the benchmarks.
+
+    Start it with `ENVIRONMENT`, and in a session of its own: Ctrl-C is for the process that measures, which ends it.
+    """
     return [str(python), "-m", f"benchmark.{module}", *map(str, arguments)]

@@ -64,7 +64,11 @@ def run(settings: ReceiveSettings) -> dict[str, object]:
         SystemExit: one failed, or received anything but the stream.
     """
     probe = subprocess.run(
-        program(settings.python, "client_peers"), env=ENVIRONMENT, stdout=subprocess.PIPE, check=True
+        program(settings.python, "client_peers"),
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        check=True,
     )
     here: dict[str, dict[str, str]] = json.loads(probe.stdout)
     for name in settings.contenders:
@@ -72,7 +76,9 @@ def run(settings: ReceiveSettings) -> dict[str, object]:
             print(f"  {name} is left out: {why}", file=sys.stderr)
     names = [name for name in settings.contenders if name not in here["missing"]]
     command = program(sys.executable, "client_source", settings.symbols, settings.messages)
-    with subprocess.Popen(command, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as source:
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as source:
         try:
             return _summary(settings, _measure(settings, names, source)) | {"versions": here["versions"]}
         finally:
@@ -101,7 +107,13 @@ def _one(settings: ReceiveSettings, orders: IO[str], port: str, name: str, part:
     command = program(settings.python, "client_peers", name, port, settings.symbols, count, settings.decoder)
     try:
         done = subprocess.run(
-            command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, timeout=_DEADLINE, check=False
+            command,
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=_DEADLINE,
+            check=False,
+            start_new_session=True,
         )
     except subprocess.TimeoutExpired:
         raise SystemExit(f"{name} did not receive {count:,} events within {_DEADLINE} s") from None

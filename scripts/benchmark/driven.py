@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO, Any, Final
 
 import attrs
@@ -199,6 +199,7 @@ def open_driven(run_by: Sequence[str] = ()) -> Iterator[Driven]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     ) as process:
         try:
             if process.stdin is None or process.stdout is None or not (line := _object(process.stdout)):
@@ -243,5 +244,4 @@ async def _publish(publisher: Publisher, count: int, names: Sequence[str]) -> No
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):  # the process that measures has got it, too, and says what is to be said
-        trio.run(_main)
+    trio.run(_main)

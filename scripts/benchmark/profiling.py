@@ -77,8 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_table(hottest(picture.read_text()), given.what))
     except (SetupError, OSError) as error:
         raise SystemExit(str(error)) from None
-    except KeyboardInterrupt:
-        return 130
     print(f"The picture: {picture.resolve()}")
     return 0
 
@@ -133,7 +131,9 @@ def _fanout(recording: Sequence[str], clients: int, messages: int) -> None:
 
 def _client(recording: Sequence[str], _: int, messages: int) -> None:
     command = program(sys.executable, "client_source", _SYMBOLS, messages)
-    with subprocess.Popen(command, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as source:
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as source:
         try:
             if source.stdin is None or source.stdout is None or not (port := source.stdout.readline().strip()):
                 raise SystemExit("the source of the benchmark did not start")
@@ -189,7 +189,3 @@ def _table(hot: Sequence[Hot], what: str) -> str:
     lines = [f"{what}: where the processor's time goes, of all within trio's loop", "     own   total"]
     lines += [f"  {one.own:6.1%}  {one.total:6.1%}  {one.name}" for one in hot[:_SHOWN]]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

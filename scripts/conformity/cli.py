@@ -53,8 +53,6 @@ def main(arguments: Sequence[str] | None = None, judge: Judge = judge_side) -> i
     except (SetupError, OSError) as error:
         say(str(error))
         return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
 
 
 def _given(arguments: Sequence[str] | None) -> argparse.Namespace:

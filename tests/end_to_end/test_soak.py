@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 from processes import WAIT
 
-SOAK = Path(__file__).resolve().parents[2] / "scripts/soak.py"
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SOAK = [sys.executable, str(SCRIPTS / "_start.py"), "soaking.cli"]
 
 
 def soak(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(SOAK), *arguments], capture_output=True, text=True, check=False, timeout=WAIT
-    )
+    return subprocess.run([*SOAK, *arguments], capture_output=True, text=True, check=False, timeout=WAIT)
 
 
 def test_a_few_cuts_over_sockets() -> None:
@@ -43,7 +42,7 @@ def test_a_kill_over_sockets() -> None:
 @pytest.mark.parametrize("scenario", ["cuts", "restarts", "flood"])
 def test_ctrl_c_ends_it_and_its_servers_at_once(scenario: str) -> None:
     with subprocess.Popen(
-        [sys.executable, str(SOAK), scenario, "--clients", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [*SOAK, scenario, "--clients", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     ) as process:  # fmt: skip
         assert process.stderr is not None
@@ -75,8 +74,8 @@ def _runs(pid: int) -> bool:
 def test_what_cannot_work_is_said(
     wrong: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.syspath_prepend(SOAK.parent)
-    monkeypatch.setattr(sys, "argv", [str(SOAK), *wrong])
+    monkeypatch.syspath_prepend(SCRIPTS)
+    monkeypatch.setattr(sys, "argv", ["soak", *wrong])
     with pytest.raises(SystemExit) as ended:
         importlib.import_module("soaking.cli").main()
     assert ended.value.code == 2

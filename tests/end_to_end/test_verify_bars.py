@@ -33,7 +33,7 @@ from datafye_trio.model import AssetClass
 
 def test_the_script_compares_a_whole_set(make: Callable[..., Path]) -> None:
     folder = make("stock_set", {"trades.csv": TRADES, "bars_1m.csv": ALL, "bars_5m_all.csv.gz": FIVE, "notes.txt": "-"})
-    command = [sys.executable, str(SCRIPTS / "verify_bars.py"), str(folder)]
+    command = [sys.executable, str(SCRIPTS / "_start.py"), "verify_bars", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     head, _, title, *lines, _, totals, verdict = done.stdout.splitlines()

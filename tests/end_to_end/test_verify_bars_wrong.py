@@ -125,7 +125,7 @@ def test_an_interrupt_ends_it_and_leaves_nothing_behind(
     folder = make("stocks", {"trades.csv": TICKS + many, "bars_1m.csv": ALL})
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    command = [sys.executable, str(SCRIPTS / "verify_bars.py"), str(folder)]
+    command = [sys.executable, str(SCRIPTS / "_start.py"), "verify_bars", str(folder)]
     environment = {**os.environ, "TMPDIR": str(scratch)}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-CLIENT = [sys.executable, str(SCRIPTS / "bench.py"), "client"]
+CLIENT = [sys.executable, str(SCRIPTS / "_start.py"), "benchmark.cli", "client"]
 HERE = ["trio-websocket", "websockets.trio", "open_feed", "open_raw_feed, batches", "the fast lane alone"]
 
 
@@ -48,7 +48,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     monkeypatch.syspath_prepend(SCRIPTS)
 
     def call(*arguments: str) -> tuple[Any, str, str]:
-        monkeypatch.setattr(sys, "argv", [*CLIENT[1:], *arguments])
+        monkeypatch.setattr(sys, "argv", [*CLIENT[2:], *arguments])
         with pytest.raises(SystemExit) as ended:
             importlib.import_module("benchmark.cli").main()
         return ended.value.code, *capsys.readouterr()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-DEMO = Path(__file__).resolve().parents[2] / "scripts" / "demo.py"
+DEMO = [sys.executable, str(Path(__file__).resolve().parents[2] / "scripts" / "_start.py"), "demo"]
 DEADLINE = 20  # seconds: far above what any step takes, so that a hang fails
 LINES_BEFORE_A_SIGNAL = 3
 
@@ -98,7 +98,7 @@ def port() -> int:
 
 @contextmanager
 def demo(env: dict[str, str], *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, str(DEMO), *map(str, arguments)]
+    command = [*DEMO, *map(str, arguments)]
     with subprocess.Popen(
         command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -180,8 +180,7 @@ def test_ctrl_c_in_a_terminal_reaches_the_view_once(stand_in: dict[str, str], po
         "-c",
         'exec "$@" <"$0" >"$0" 2>&1',
         os.ttyname(theirs),
-        sys.executable,
-        str(DEMO),
+        *DEMO,
         "--port",
         str(port),
     ]
@@ -276,11 +275,11 @@ def test_nothing_outlives_a_killed_demo(stand_in: dict[str, str], port: int) -> 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "soon"])
 def test_refuses_a_time_that_is_none(value: str) -> None:
-    done = subprocess.run([sys.executable, DEMO, f"--seconds={value}"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*DEMO, f"--seconds={value}"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "--seconds" in done.stderr.splitlines()[-1]
 
 
 def test_help_shows_examples() -> None:
-    done = subprocess.run([sys.executable, DEMO, "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run([*DEMO, "--help"], capture_output=True, text=True, check=True)
     assert "scripts/demo --seconds 5 | head -3" in done.stdout

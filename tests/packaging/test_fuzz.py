@@ -180,7 +180,8 @@ def test_the_reader_that_others_are_held_against(fuzzing: Callable[[str], Module
 def test_ctrl_c_ends_it_with_130(tmp_path: Path) -> None:
     command = [
         sys.executable,
-        str(SCRIPTS / "fuzz.py"),
+        str(SCRIPTS / "_start.py"),
+        "fuzzing.cli",
         "--target",
         "json",
         "--seconds",
