@@ -54,9 +54,14 @@ async def respond(
     ]
     with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
         await stream.send_all("\r\n".join([*lines, "", ""]).encode() + content)
-        if isinstance(stream, trio.abc.HalfCloseableStream):
-            await stream.send_eof()
         with trio.move_on_after(_LINGER_SECONDS):
+            if isinstance(stream, trio.SSLStream):
+                bare = stream.transport_stream
+                with contextlib.suppress(trio.BrokenResourceError):
+                    await stream.unwrap()  # says that this was all, and waits for the peer to say so, too
+                stream = bare
+            if isinstance(stream, trio.abc.HalfCloseableStream):
+                await stream.send_eof()
             read = 0
             while read < _LINGER_BYTES and (data := await stream.receive_some(_LINGER_BYTES)):
                 read += len(data)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -11,7 +13,7 @@ import trio
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.server.config import ServerConfig
 
-__all__ = ["open_listeners", "tls_context"]
+__all__ = ["open_listeners", "tls_context", "tls_over"]
 
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 _TRIES: Final = 20
@@ -70,3 +72,20 @@ def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
 def _no_password() -> str:
     # Without this, OpenSSL asks for it on the terminal, and everything waits for the answer.
     raise ConfigurationError("the key is encrypted: give one that is not (openssl pkey -in KEY -out PLAIN)")
+
+
+@contextmanager
+def tls_over(stream: trio.abc.Stream, context: ssl.SSLContext | None) -> Iterator[trio.abc.Stream]:
+    """What is to be spoken on: TLS over a transport, or without a context the transport; not to be used afterwards.
+
+    Its end frees it. Trio's stream refers to itself, and what OpenSSL holds for it (17 KiB before a handshake) would
+    wait for the garbage collector, which counts objects and not bytes: 8,000 strangers who came and left took 130 MiB.
+    """
+    if context is None:
+        yield stream
+        return
+    secured = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+    try:
+        yield secured
+    finally:
+        vars(secured).clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import ssl
 from collections.abc import Callable
+from contextlib import nullcontext
 from ipaddress import ip_address
 from typing import Final
 
@@ -21,6 +22,7 @@ from datafye_trio.server.control import Control
 from datafye_trio.server.gate import WebSocketRequest, check_websocket
 from datafye_trio.server.health import health
 from datafye_trio.server.http import CONTROL_PREFIX, read_head, respond_error, respond_json
+from datafye_trio.server.listeners import tls_over
 from datafye_trio.wire import Head, HttpError, SocketClosed, accept_socket
 
 __all__ = ["LOOPBACK", "Reception"]
@@ -115,38 +117,47 @@ class Reception:
             local: the address that it connected to.
         """
         try:
-            async with trio.open_nursery() as nursery:
-                await self._receive(nursery, stream, address, local)
-                nursery.cancel_scope.cancel()  # trio-websocket's reader may wait for a silent peer
+            with tls_over(stream, self._tls) as spoken:
+                async with trio.open_nursery() as nursery:
+                    await self._receive(nursery, spoken, address, local)
+                    nursery.cancel_scope.cancel()  # trio-websocket's reader may wait for a silent peer
         except* Exception as group:
             log.error("connection failed", address=str(address), exc_info=group)
         finally:
             await trio.aclose_forcefully(stream)
 
     async def _receive(self, nursery: trio.Nursery, stream: trio.abc.Stream, address: Address, local: Address) -> None:
-        deadline = trio.current_time() + self._config.handshake_seconds
+        now = trio.current_time()
+        deadline = now + self._config.handshake_seconds
         try:
             with self._admission.enter():
                 self._access.check_peer(address)
-                await self._handshake(nursery, stream, (address, local), deadline)
+                # Whoever a proxy speaks for is counted once that is known, all others before they have said a word:
+                # one address that only connects would else hold every place there is.
+                proxy = self._access.is_proxy(address)
+                with nullcontext() if proxy else self._admission.enter_from(address, now):
+                    await self._handshake(nursery, stream, (address, local), deadline)
         except HttpError as error:
             log.info("refused", address=str(address), status=error.status, reason=error.reason)
             # Telling a peer over TLS costs a handshake: those who may come back get it, refused addresses do not.
             may_know = self._tls is None or error.status != 403
             with self._admission.refuse() as has_room, trio.move_on_at(deadline):
-                if may_know and has_room and (secured := await self._secure(stream)) is not None:
-                    await respond_error(secured, error)
+                if may_know and has_room and await self._secure(stream, address):
+                    await respond_error(stream, error)
 
-    async def _secure(self, stream: trio.abc.Stream) -> trio.abc.Stream | None:
-        """The stream to speak HTTP on: with TLS, where the server has a certificate. None if the peer cannot."""
-        if self._tls is None:
-            return stream
-        secured = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
+    async def _secure(self, stream: trio.abc.Stream, address: Address) -> bool:
+        """The handshake of TLS, where that is spoken; whether the peer has managed it."""
+        if not isinstance(stream, trio.SSLStream):
+            return True
         try:
-            await secured.do_handshake()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return None
-        return secured
+            await stream.do_handshake()
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            why = error.__cause__
+            if isinstance(why, ssl.SSLError) and not isinstance(why, ssl.SSLEOFError):  # not one that just left
+                reason = (why.reason or "unknown").replace("_", " ").lower()
+                log.info("refused", address=str(address), reason=f"no TLS: {reason}")
+            return False
+        return True
 
     async def _handshake(
         self, nursery: trio.Nursery, stream: trio.abc.Stream, addresses: tuple[Address, Address], deadline: float
@@ -154,13 +165,15 @@ class Reception:
         """TLS and the request head within the deadline, then the answer or the connection."""
         peer, local = addresses
         address = peer
+        heard = False
         accepted: tuple[WebSocketRequest, Caller] | None = None
         with trio.CancelScope(deadline=deadline) as in_time:
-            if (secured := await self._secure(stream)) is None:
+            if not await self._secure(stream, peer):
                 return
-            stream = secured
             try:
-                if (head := await read_head(stream)) is None:
+                head = await read_head(stream)
+                heard = True
+                if head is None:
                     return
                 address = self._access.check_forwarded(head, peer)
                 if head.path.startswith(CONTROL_PREFIX):
@@ -170,8 +183,11 @@ class Reception:
                 if (request := await self._answer(stream, head, local)) is not None:
                     accepted = request, Caller.of(peer, local, address, head)
             except HttpError as error:
+                heard = True
                 log.info("refused", address=str(address), status=error.status, reason=error.reason)
                 await respond_error(stream, error)
+        if not heard:
+            log.info("refused", address=str(peer), reason=f"no request within {self._config.handshake_seconds:g} s")
         if accepted is None or in_time.cancelled_caught:
             return
         await self._connect(nursery, stream, *accepted, deadline)
@@ -202,7 +218,8 @@ class Reception:
         deadline: float,
     ) -> None:
         try:
-            with self._admission.enter_from(caller.address, trio.current_time()):
+            proxied = self._access.is_proxy(caller.peer)
+            with self._admission.enter_from(caller.address, trio.current_time()) if proxied else nullcontext():
                 limits = self._config.inbound
                 if request.endpoint.history:
                     limits = attrs.evolve(limits, write_seconds=limits.history_write_seconds)

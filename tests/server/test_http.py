@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from ipaddress import ip_address
 
 import pytest
 import trio
@@ -172,6 +173,28 @@ async def test_one_address_has_a_share(autojump_clock: MockClock, limits: Connec
         await first.close()
         await trio.sleep(1)
         await RawClient.connect(server, WS)
+
+
+async def test_an_address_that_only_connects_has_no_more_than_its_share(autojump_clock: MockClock) -> None:
+    def come(address: str) -> RawClient:
+        return RawClient(server.connect(ip_address(address)))
+
+    limits = ConnectionLimits(total=5, per_address=2)
+    rules = AccessConfig(trusted_proxies=("10.0.0.0/8",))
+    async with memory_server(ServerConfig(connections=limits, access=rules)) as server:
+        silent = [come("192.0.2.7") for _ in range(2)]
+        await wait_all_tasks_blocked()
+        assert "connections.per_address" in (await come("192.0.2.7").http_answer())[2]  # before it says a word
+        # A proxy is many, and those for whom it speaks have a share each.
+        for address, status in (("192.0.2.7", 503), ("192.0.2.8", 101)):
+            client = come("10.0.0.1")
+            await client.stream.send_all(upgrade_head(WS, f"X-Forwarded-For: {address}"))
+            assert (await client.http_answer())[0] == status
+        await trio.sleep(5)
+        assert [await one.stream.receive_some() for one in silent] == [b"", b""]
+        client = come("192.0.2.7")
+        await client.stream.send_all(upgrade_head(WS))
+        assert (await client.http_answer())[0] == 101
 
 
 async def test_health_tells_of_sources_and_memory(autojump_clock: MockClock) -> None:
