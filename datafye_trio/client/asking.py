@@ -72,7 +72,7 @@ class Asking:
         if ask is None or ask.leave:
             return
         board = ask.board
-        board.epoch = message.epoch
+        self._book.renumbered(board.key.dataset, message.epoch)
         positions = (message.positions or {}).get(board.key.channel, {})
         for symbol in list(ask.topics) if ask.star else message.symbols:
             if (topic := ask.topics.pop(symbol, None)) is not None:

@@ -190,13 +190,20 @@ class Book:
         if message.from_ is not None and message.to is not None:
             topic.lost(message.from_, message.to, reason)
         elif topic.epoch != message.epoch or not (topic.adopt or topic.resync):  # else it was told, or is asked again
-            board = self.board(topic)
-            board.epoch = message.epoch
-            if board.star is Wire.ON:
-                board.star_epoch = message.epoch
+            self.renumbered(message.dataset, message.epoch)
             topic.restarted(message.epoch, reason)
         if topic.resync:
             self.touch(topic)
+
+    def renumbered(self, dataset: str, epoch: str) -> None:
+        """A life of the numbering is one for a whole dataset: a `*` that has brought nothing yet is told of it nowhere
+        else, and what it brings from now on is of this one.
+        """
+        for key, board in self.boards.items():
+            if key.dataset == dataset:
+                board.epoch = epoch
+                if board.star is Wire.ON:
+                    board.star_epoch = epoch
 
     def _new_board(self, key: BoardKey, asset_class: AssetClass) -> Board:
         line = self._line_of(key)

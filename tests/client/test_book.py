@@ -168,6 +168,28 @@ def test_bars_of_two_frequencies_and_a_gap_of_one() -> None:
     assert game.talk.book.boards[minute].topics["A"].missing == 0
 
 
+@pytest.mark.parametrize("by", ["gap", "answer"])
+def test_what_a_star_brings_is_of_the_epoch_that_its_dataset_has_by_then(by: str) -> None:
+    """It had brought nothing when the numbering began anew: its first topic was of the old life, for who came back."""
+    game = playing()
+    reader(game, "*")
+    if by == "gap":
+        reader(game, "A", channel="quotes")
+    exchange(game)
+    game.server.renew()
+    if by == "answer":
+        reader(game, "A", channel="quotes")
+    exchange(game)
+    publish(game, B)
+    game.deliver(10)
+    assert topic(game, B).epoch == "e2"
+    game.cut()
+    game.connect()
+    game.settle()
+    assert topic(game, B).restarts == 0
+    game.finish()
+
+
 @pytest.mark.parametrize("channel", [None, "trades", "quotes"])
 def test_a_halt_belongs_to_the_channel_that_it_names_or_fits(channel: str | None) -> None:
     game = playing()
