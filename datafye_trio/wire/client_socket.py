@@ -26,7 +26,9 @@ __all__ = ["CLOSE_SECONDS", "ClientSocket", "ClientSocketClosed", "Reader"]
 CLOSE_SECONDS: Final = 2.0
 """For a goodbye, the answer to it included."""
 _FIN: Final = 0x80
+_BROKEN_PROTOCOL: Final = 1002
 _LOST: Final = 1006
+_WRONG: Final = "what the server sent is wrong"
 
 
 class ClientSocketClosed(DatafyeError):
@@ -219,9 +221,12 @@ class ClientSocket:
         if self._lane.verdict is not None:
             return self._lane.verdict
         closed = self._websocket.closed
-        if closed is None or closed.code == _LOST or self._left is not None:
+        if self._left is not None:
             return None
-        return closed.code, f"what the server sent is wrong: {closed.reason or ''}"
+        if closed is not None and closed.code != _LOST:
+            return closed.code, f"{_WRONG}: {closed.reason or ''}"
+        # trio-websocket judges a fragment that is out of place by its first byte, which may never come.
+        return (_BROKEN_PROTOCOL, f"{_WRONG}: a frame that is not allowed there") if self._lane.gave_up else None
 
     async def _send_close(self, code: int, reason: str) -> None:
         """The close frame that trio-websocket does not send after a frame that it refuses."""

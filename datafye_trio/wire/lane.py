@@ -73,6 +73,11 @@ class ClientLane(trio.abc.Stream):
         return self._peeler.peer_closed
 
     @property
+    def gave_up(self) -> bool:
+        """Whether a frame or a message was not allowed."""
+        return self._peeler.over and not self._peeler.peer_closed
+
+    @property
     def answer_cut(self) -> bool:
         """Whether what has come may be the beginning of an HTTP head, and no more; also where nothing has."""
         return self.head[:5] == b"HTTP/"[: len(self.head)] and _HEAD_END.search(self.head) is None

@@ -86,6 +86,13 @@ async def test_a_frame_that_is_not_allowed(autojump_clock: MockClock, reason: st
     assert reason in why
 
 
+@pytest.mark.parametrize("opened", [b"", fragment(1, b"a")])
+async def test_a_frame_out_of_place_of_which_only_the_head_has_come(autojump_clock: MockClock, opened: bytes) -> None:
+    """trio-websocket waits for the first byte behind it, and a server that sends none would only be lost (1006)."""
+    found, code, why = await ended_by(text("1") + opened + (b"\x81\x05" if opened else b"\x00\x05"))
+    assert (found, code, why) == ([b"1"], 1002, "what the server sent is wrong: a frame that is not allowed there")
+
+
 @pytest.mark.parametrize(("bad", "code"), [(b"\x83\x01x", 1002), (fragment(1, b"\xff"), 1007)])
 async def test_the_server_is_told_what_was_wrong(autojump_clock: MockClock, bad: bytes, code: int) -> None:
     """trio-websocket would only drop the connection."""
