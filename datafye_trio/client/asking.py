@@ -134,7 +134,8 @@ class Asking:
             DisconnectedError: it is about every symbol; a new connection asks for everything.
         """
         for board in self._line.boards.values():
-            if ALL in symbols and board.star is Wire.ON:
+            # While it is left, too: what was to stay is gone with it.
+            if ALL in symbols and board.star in (Wire.ON, Wire.LEAVING):
                 raise DisconnectedError(CloseCode.GOING_AWAY, "the server sends every symbol no longer", retryable=True)
             for topic in filter(None, map(board.topics.get, symbols)):
                 if topic.wire is Wire.ON:

@@ -171,3 +171,14 @@ def test_every_symbol_taken_back_is_a_reason_to_connect_again() -> None:
     with pytest.raises(DisconnectedError, match="every symbol no longer") as caught:
         refuse(game, None, symbols=["*"])
     assert caught.value.retryable
+
+
+def test_every_symbol_taken_back_while_it_is_left_takes_what_was_to_stay() -> None:
+    game = playing()
+    star, _ = reader(game, "*"), reader(game, "A")
+    publish(game, A)
+    game.settle()
+    star.leave()
+    assert asked(game)[0]["except"] == ["A"]
+    with pytest.raises(DisconnectedError, match="every symbol no longer"):
+        refuse(game, None, symbols=["*"])
