@@ -1,12 +1,15 @@
-"""Real processes for the few tests that need one: a server on a free port, ended in good order."""
+"""Real processes for the few tests that need one: a server on a free port, ended in good order; what one records."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import polars
 
 WAIT = 30
 
@@ -32,3 +35,11 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.02)  # nothing tells this process when that one has done it
+
+
+def rows_in(files: Iterable[Path]) -> polars.DataFrame:
+    """The rows of files that may be replaced meanwhile, as those of a recording that goes on are.
+
+    Not by their names: polars opens each twice, and would look in one file for what the footer of another says.
+    """
+    return polars.concat([polars.read_parquet(file.read_bytes()) for file in files])

@@ -15,6 +15,7 @@ import trio
 import trio.testing
 from cli.kit import Terminal
 from cli.watching import WAIT, server, subscribed
+from processes import rows_in
 from support import quote, trade
 
 from datafye_trio.cli import record as module
@@ -62,7 +63,7 @@ class Record:
         """Wait until so many are on disk."""
         while True:
             if files := self.files(channel):
-                rows = polars.read_parquet(files, hive_partitioning=False)
+                rows = rows_in(files)
                 if len(rows) >= count:
                     return rows
             await trio.testing.wait_all_tasks_blocked(0.02)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars
 import pytest
-from processes import WAIT, serving, until
+from processes import WAIT, rows_in, serving, until
 
 
 @pytest.fixture
@@ -29,12 +29,12 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def rows_in(folder: Path) -> polars.DataFrame:
-    return polars.read_parquet(sorted(folder.rglob("*.parquet")), hive_partitioning=False)
-
-
 def test_a_full_disk_is_said_and_the_stream_goes_on(small: Path, tmp_path: Path) -> None:
     folder, ballast = small / "recording", small / "ballast"
+
+    def rows() -> polars.DataFrame:
+        return rows_in(sorted(folder.rglob("*.parquet")))
+
     with serving("--rate", "500") as url, (tmp_path / "stderr").open("w+") as errors:
         said = Path(errors.name).read_text
         command = [sys.executable, "-m", "datafye_trio", "record", url, str(folder), "--channels", "trades"]
@@ -44,11 +44,11 @@ def test_a_full_disk_is_said_and_the_stream_goes_on(small: Path, tmp_path: Path)
                 room = os.statvfs(small)
                 ballast.write_bytes(bytes(room.f_bavail * room.f_frsize))
                 until(lambda: "No space left on device" in said())
-                full = len(rows_in(folder))
+                full = len(rows())
                 time.sleep(1)  # two flushes or more, each of which finds the disk full
-                assert len(rows_in(folder)) == full
+                assert len(rows()) == full
                 ballast.unlink()
-                until(lambda: len(rows_in(folder)) > full)
+                until(lambda: len(rows()) > full)
                 until(lambda: "can be written again" in said())
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(WAIT) == 0
@@ -58,6 +58,6 @@ def test_a_full_disk_is_said_and_the_stream_goes_on(small: Path, tmp_path: Path)
     assert [line for line in lines[:2] if "No space left" in line or "rows lost so far: 0" in line] == lines[:2]
     assert lines[2].startswith("recorded ")
     assert len(lines) == 3
-    for _, own in rows_in(folder).group_by("symbol"):
+    for _, own in rows().group_by("symbol"):
         numbers = own["seq"].to_list()
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))

@@ -15,6 +15,7 @@ import attrs
 import polars
 import pytest
 import trio
+from processes import rows_in
 from support import quote, trade
 
 from datafye_trio import Program, Server, ServerConfig, open_server
@@ -109,7 +110,7 @@ async def record_and_kill(url: str, folder: Path, seconds: float) -> Life:
 def check(channel: str, life: Life) -> None:
     """What one process wrote of a channel: the events as sent, without a hole, up to a second before its end."""
     files = sorted(path for path in life.written if path.parent.parent.name == channel)
-    rows = polars.concat([polars.read_parquet(file, hive_partitioning=False) for file in files])
+    rows = rows_in(files)
     assert rows["time"].is_sorted()
     assert life.ran_since(rows["time"].max()) <= SECOND
     make, price = CHANNELS[channel]
