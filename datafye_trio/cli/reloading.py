@@ -11,7 +11,7 @@ import trio
 from datafye_trio.cli.settings import SETTINGS, Settings, value_of
 from datafye_trio.cli.signals import have_hung_up
 from datafye_trio.cli.values import Given
-from datafye_trio.errors import ConfigurationError
+from datafye_trio.errors import ConfigurationError, ServerClosedError
 from datafye_trio.logs import get_logger
 from datafye_trio.server import Server
 from datafye_trio.server.networks import files_of
@@ -71,15 +71,21 @@ class Reloader:
             log.warning("not reloaded", why="a server with --testing has neither lists nor a certificate to reload")
             return
         try:
-            # In a thread, since a descriptor may take a while to read, and nobody is to wait for it.
-            settings = await trio.to_thread.run_sync(self._again, abandon_on_cancel=True)
-            ended = self._server.reload(settings.server)
+            settings, put_into_force = await trio.to_thread.run_sync(self._read, self._server, abandon_on_cancel=True)
+            ended = put_into_force()
+        except ServerClosedError:
+            pass  # it is stopping, and nobody comes any more
         except ConfigurationError as error:
             log.error("not reloaded, all stays as it was", why=str(error))
         except Exception:
             log.exception("not reloaded, all stays as it was")
         else:
             self._tell(settings, ended)
+
+    def _read(self, server: Server) -> tuple[Settings, Callable[[], int]]:
+        """In a thread, since descriptors, lists and certificates may take a while to read: clients are not to wait."""
+        settings = self._again()
+        return settings, server.prepare_reload(settings.server)
 
     def _tell(self, settings: Settings, ended: int) -> None:
         server = settings.server

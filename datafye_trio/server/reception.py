@@ -70,18 +70,23 @@ class Reception:
         for one in list(self._connections.values()):
             one.connection.end(ending)
 
-    def reload(self, config: ServerConfig, tls: ssl.SSLContext | None) -> int:
-        """Judge by other rules and show another certificate from now on; end who would be refused; return how many.
+    def prepare_reload(self, config: ServerConfig, tls: ssl.SSLContext | None) -> Callable[[], int]:
+        """Read other rules, in any thread. What is returned has them hold from now on, and shows another certificate;
+        it ends who would be refused, and returns how many those are.
 
         The old context is never changed: a handshake that runs on it, and connections, keep what they began with.
 
         Raises:
-            ConfigurationError: a file of a list cannot be used; nothing has changed.
+            ConfigurationError: a file of a list cannot be used.
         """
         access = Access(config.access)
         control = Control(config.control, access, self._broker)
-        self._access, self._control, self._tls = access, control, tls
-        return sum(self._judge(one) for one in list(self._connections.values()))
+
+        def put_into_force() -> int:
+            self._access, self._control, self._tls = access, control, tls
+            return sum(self._judge(one) for one in list(self._connections.values()))
+
+        return put_into_force
 
     def _judge(self, one: _Open) -> bool:
         """End a connection that the rules of now would refuse; whether that was so."""

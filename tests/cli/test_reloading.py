@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -68,10 +69,13 @@ class Hung:
         self._send = send
         self._log = log
 
+    def hang_up(self) -> None:
+        self._send(signal.SIGHUP)
+
     async def up(self) -> dict[str, Any]:
         """Send one, and wait for the line that it makes."""
         before = len(self._log.records)
-        self._send(signal.SIGHUP)
+        self.hang_up()
         await until(lambda: len(self._log.records) > before)
         return said(self._log.records[before])
 
@@ -107,6 +111,40 @@ async def test_the_file_and_its_lists_are_read_again(log: pytest.LogCaptureFixtu
         assert process.server.config.access.allow == ("10.0.0.0/8",)
 
 
+async def test_clients_are_served_while_a_list_is_read(
+    log: pytest.LogCaptureFixture, file: Path, tmp_path: Path
+) -> None:
+    # 200,000 networks held up everybody for five seconds, and a pipe for as long as it pleased.
+    deny, served = tmp_path / "deny.txt", threading.Event()
+    in_time: list[bool] = []
+    put(deny, "192.0.2.1\n")
+    put(file, f"[access]\ndeny = ['@{deny}']\n")
+
+    def write() -> None:
+        with deny.open("w") as pipe:  # waits for somebody to read
+            in_time.append(served.wait(5))
+            pipe.write("192.0.2.7\n")
+
+    async with hung(log, file) as process:
+        client = RawClient(process.server.connect(ip_address("192.0.2.7")))
+        await client.stream.send_all(upgrade_head())
+        assert (await client.http_answer())[0] == 101
+        await client.message()
+        deny.unlink()
+        os.mkfifo(deny)
+        writer = threading.Thread(target=write)
+        writer.start()
+        process.hang_up()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await client.ask(action="ping"))["type"] == "pong"
+        served.set()
+        await until(lambda: log.records)
+        writer.join()
+        assert (await client.closed())[0] == 1008
+        await client.stream.aclose()
+        assert (in_time, said(log.records[0])["ended"]) == ([True], 1)
+
+
 async def test_what_is_wrong_is_one_line_and_changes_nothing(log: pytest.LogCaptureFixture, file: Path) -> None:
     put(file, "[access]\ndeny = ['192.0.2.1']\n")
     async with hung(log, file) as process:
@@ -128,7 +166,7 @@ async def test_what_is_wrong_is_one_line_and_changes_nothing(log: pytest.LogCapt
 async def test_a_bug_is_told_and_ends_nothing(log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     async with hung(log, None) as process:
         with monkeypatch.context() as patch:
-            patch.setattr(Server, "reload", lambda *_: 1 // 0)
+            patch.setattr(Server, "prepare_reload", lambda *_: 1 // 0)
             assert (await process.up())["event"] == "not reloaded, all stays as it was"
             assert log.records[-1].exc_info is not None
         assert await process.up() == {"event": "reloaded", "files": "none", "ended": 0}
@@ -160,6 +198,18 @@ async def test_a_server_for_tests_says_that_there_is_nothing_to_reload(log: pyte
     send.close()
     await reloader.run(receive, [], lambda: None)
     assert [record.getMessage() for record in log.records] == ["not reloaded"]
+
+
+async def test_a_server_that_has_stopped_has_nothing_to_complain_of(log: pytest.LogCaptureFixture) -> None:
+    settings = load({}, {}, None)
+    reloader = Reloader(settings, lambda: settings)
+    async with memory_server() as server:
+        reloader.opened(server)
+    send, receive = trio.open_memory_channel[int](1)
+    send.send_nowait(signal.SIGHUP)
+    send.close()
+    await reloader.run(receive, [], lambda: None)
+    assert not log.records
 
 
 async def test_sighup_reloads_the_command_and_does_not_end_it(
