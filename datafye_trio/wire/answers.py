@@ -11,7 +11,7 @@ import h11
 
 from datafye_trio.errors import ConnectError
 
-__all__ = ["Answer", "answer_of", "is_retryable", "parse_answer", "refusal"]
+__all__ = ["Answer", "answer_of", "first_line", "is_retryable", "parse_answer", "refusal"]
 
 _COME_BACK: Final = frozenset({408, 425, 429})
 _TEXT: Final = 200
@@ -61,10 +61,10 @@ def answer_of(event: h11.Response | h11.InformationalResponse) -> Answer:
 
 def refusal(who: str, answer: Answer, body: bytes = b"") -> ConnectError:
     """The error of a status that is not 101. A redirect is not followed: it names another server than was asked for."""
-    why = _line(body.decode("utf-8", "replace"))
+    why = first_line(body.decode("utf-8", "replace"))
     location = answer.headers.get("location")
     if 300 <= answer.status < 400 and location:
-        why = f"it has moved to {_line(location)}"
+        why = f"it has moved to {first_line(location)}"
     return ConnectError(
         f"{who} answered HTTP {answer.status}{f': {why}' if why else ''}",
         kind="status",
@@ -86,7 +86,7 @@ def _timestamp(date: str) -> float | None:
         return None
 
 
-def _line(text: str) -> str:
+def first_line(text: str) -> str:
     """The first line of what a stranger wrote, fit for ours."""
     first = next((line for line in text.splitlines() if line.strip()), "").strip()
     return "".join(character if character.isprintable() else "?" for character in first[:_TEXT])

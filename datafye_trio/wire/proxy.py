@@ -13,7 +13,7 @@ import h11
 import trio
 
 from datafye_trio.errors import ConfigurationError, ConnectError
-from datafye_trio.wire.answers import answer_of, is_retryable
+from datafye_trio.wire.answers import answer_of, first_line, is_retryable
 
 __all__ = ["Proxy", "find_proxy", "open_tunnel"]
 
@@ -103,7 +103,7 @@ async def open_tunnel(stream: trio.abc.Stream, proxy: Proxy, host: str, port: in
     except trio.BrokenResourceError:
         raise ConnectError(f"the proxy {proxy.name} ended the connection without an answer", kind="proxy") from None
     if not 200 <= response.status_code < 300:
-        answer, reason = answer_of(response), response.reason.decode("latin-1")
+        answer, reason = answer_of(response), first_line(response.reason.decode("latin-1"))
         raise ConnectError(
             f"the proxy {proxy.name} does not connect us with {authority}: HTTP {answer.status} {reason}".rstrip(),
             kind="proxy",

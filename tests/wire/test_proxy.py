@@ -117,6 +117,7 @@ async def test_a_tunnel() -> None:
             407,
             False,
         ),
+        (b"HTTP/1.1 403 \x9b2J\r\n\r\n", "does not connect us with far.example:443: HTTP 403 ?2J", 403, False),
         (b"HTTP/1.1 403\r\n\r\n", "does not connect us with far.example:443: HTTP 403", 403, False),
         (b"HTTP/1.1 502 Bad\r\nRetry-After: 9\r\n\r\n", "far.example:443: HTTP 502 Bad", 502, True),
         (b"", "ended the connection without an answer", None, True),
