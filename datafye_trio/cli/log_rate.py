@@ -13,10 +13,12 @@ __all__ = ["OnceASecond"]
 
 _INTERVAL: Final = 1.0
 _MAX_KEYS: Final = 10_000
+_OF_PEERS: Final = ("datafye_trio.connection", "datafye_trio.stream", "trio.serve_listeners", "trio-websocket")
+"""Loggers whose lines strangers bring about, and which do not say by whom: one address for all of them."""
 
 
 class OnceASecond(logging.Filter):
-    """Drops lines that have an `address`, within a second of the last of the same address and event.
+    """Drops lines that peers bring about, within a second of the last of the same `address` and event.
 
     All addresses of an IPv6 /64 are one, as for the shares of connections: whoever has one has all of them. The next
     line that passes tells how many were dropped, as `suppressed`. The table keeps the 10,000 keys that were last
@@ -34,7 +36,7 @@ class OnceASecond(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is written."""
         address = getattr(record, "address", None)
-        if address is None:
+        if address is None and record.name not in _OF_PEERS:
             return True
         key = (_group(str(address)), str(record.msg))
         now = self._clock()

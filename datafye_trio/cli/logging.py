@@ -12,12 +12,15 @@ import structlog
 
 from datafye_trio.cli.log_lines import LogLines
 from datafye_trio.cli.log_rate import OnceASecond
-from datafye_trio.cli.text import one_line, printable
+from datafye_trio.cli.text import one_line
 
 __all__ = ["logging_to"]
 
-_LOGGERS: Final = ("datafye_trio", "trio-websocket")
+_ACCEPTING: Final = "trio.serve_listeners"
+_LOGGERS: Final = ("datafye_trio", "trio-websocket", _ACCEPTING)
 _FIRST: Final = ("timestamp", "level", "event")
+_TRACE_LINE: Final = 500
+"""The most characters of a line of a traceback: a peer's text may stand in it."""
 
 
 class _Handler(logging.Handler):
@@ -51,6 +54,7 @@ def logging_to(
     """
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
+            _without_trace,
             structlog.stdlib.add_log_level,
             structlog.stdlib.ExtraAdder(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -70,7 +74,8 @@ def logging_to(
         logger.addHandler(handler)
         logger.propagate = False
     loggers[0].setLevel(level.upper())
-    loggers[1].setLevel(logging.WARNING)  # its debug lines hold whatever peers send
+    for foreign in loggers[1:]:
+        foreign.setLevel(logging.WARNING)  # the debug lines of trio-websocket hold whatever peers send
     try:
         yield
     finally:
@@ -81,9 +86,21 @@ def logging_to(
         handler.lines.close()
 
 
+def _without_trace(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Where no descriptor is left for those who come, trio's way to find that out is of no use to anybody."""
+    if event["_record"].name == _ACCEPTING:
+        event.pop("exc_info", None)
+    return event
+
+
 def _cut(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
-        if name != "exception" and not isinstance(value, bool | int | float | None):
+        if name == "exception":
+            # A traceback is there only for bugs. Its lines stay lines.
+            event[name] = "\n".join(one_line(line, _TRACE_LINE) for line in value.splitlines())
+        elif name == "url":
+            event[name] = one_line(str(value).partition("?")[0])  # tokens are written behind it
+        elif not isinstance(value, bool | int | float | None):
             event[name] = one_line(str(value))
     return event
 
@@ -92,8 +109,7 @@ def _render(_: object, __: str, event: MutableMapping[str, Any]) -> str:
     trace = event.pop("exception", "")
     first = [str(event.pop(name)) for name in _FIRST]
     line = " ".join([*first, *(f"{name}={_quoted(value)}" for name, value in event.items())])
-    # A traceback is there only for bugs. Its lines stay lines, but what a peer sent may stand in it.
-    return "\n".join([line, *map(printable, trace.splitlines())])
+    return "\n".join([line, *trace.splitlines()])
 
 
 def _quoted(value: object) -> str:

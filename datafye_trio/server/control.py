@@ -135,6 +135,8 @@ def _act(action: str, parameters: dict[str, str]) -> _Act:
 def _parse(query: str, known: tuple[str, ...]) -> dict[str, str]:
     # A plus is a plus, as in +02:00: forms write a space so, but no form is sent here.
     text = query.replace("+", "%2B")
+    if text and not all("=" in part for part in text.split("&")):
+        raise HttpError(400, "malformed query: a parameter is written as name=value")  # see `parse_query`
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=16)
     except ValueError as error:

@@ -23,6 +23,10 @@ _SINGLE: Final = frozenset(
 )
 
 
+_REPEATED: Final = re.compile(r": (?:bytearray\()?b['\"].*", re.DOTALL)
+"""Where h11 repeats a line that it does not understand. A token may stand in it, and reasons go to the log."""
+
+
 class HttpError(Exception):
     """The request gets this HTTP answer instead of a connection. `reason` is the one-line body."""
 
@@ -84,7 +88,7 @@ class HeadParser:
             self._http.receive_data(data)
             event = self._http.next_event()
         except h11.RemoteProtocolError as error:
-            raise HttpError(400, f"malformed HTTP: {error}") from None
+            raise HttpError(400, f"malformed HTTP: {_REPEATED.sub('', str(error))}") from None
         if event is h11.NEED_DATA:
             if beyond:
                 raise _too_large()

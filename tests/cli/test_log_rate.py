@@ -14,8 +14,8 @@ from datafye_trio.cli.log_rate import OnceASecond
 from datafye_trio.cli.logging import logging_to
 
 
-def record(address: str | None, event: str = "refused") -> logging.LogRecord:
-    made = logging.LogRecord("datafye_trio.server", logging.INFO, "", 0, event, (), None)
+def record(address: str | None, event: str = "refused", logger: str = "datafye_trio.server") -> logging.LogRecord:
+    made = logging.LogRecord(logger, logging.INFO, "", 0, event, (), None)
     if address is not None:
         made.address = address
     return made
@@ -40,6 +40,13 @@ def test_other_addresses_other_kinds_and_lines_without_address_pass() -> None:
     others = [record("1.2.3.4"), record("1.2.3.5"), record("1.2.3.4", "connected"), record(None), record(None)]
     others += [record("2001:db8::1"), record("2001:db8:0:1::1"), record("the market")]
     assert all(once.filter(one) for one in others)
+
+
+@pytest.mark.parametrize("logger", ["datafye_trio.connection", "datafye_trio.stream", "trio-websocket"])
+def test_what_peers_bring_about_is_limited_where_the_line_does_not_say_by_whom(logger: str) -> None:
+    once = OnceASecond(lambda: 0.0)
+    lines = [record(None, event, logger) for event in ("request failed", "request failed", "connection failed")]
+    assert [once.filter(line) for line in lines] == [True, False, True]
 
 
 def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

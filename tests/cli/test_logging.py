@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import logging
@@ -101,6 +102,69 @@ def test_a_bug_has_its_traceback_with_nothing_that_a_terminal_obeys(stream: io.S
     assert first.endswith("error request failed")
     assert second == "Traceback (most recent call last):"
     assert last == r"ValueError: invalid literal for int() with base 10: '\x1b[31m\n'"
+
+
+async def test_no_descriptor_left_is_a_line_a_second_without_trios_way_to_find_out(
+    autojump_clock: MockClock, stream: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # It was 20 a second, each with a traceback, past the format and the level of the log.
+    class Exhausted(trio.abc.Listener[trio.abc.Stream]):
+        async def accept(self) -> trio.abc.Stream:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        async def aclose(self) -> None:
+            pass
+
+    with logging_to(stream, "text", "info", clock=trio.current_time), trio.move_on_after(2.05):
+        await trio.serve_listeners(trio.aclose_forcefully, [Exhausted(), Exhausted()])
+    first, *others = stream.getvalue().splitlines()
+    event = "error accept returned EMFILE (Too many open files); retrying in 0.1 seconds"
+    assert re.fullmatch(f"{STAMP} {re.escape(event)}", first)
+    assert 1 <= len(others) <= 2
+    assert all(re.fullmatch(rf"{STAMP} {re.escape(event)} suppressed=(19|21)", line) for line in others)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        upgrade_head("/datafye-ws/v1?SECRET"),
+        upgrade_head("/datafye-ws/v1?symbols=A&SECRET"),
+        upgrade_head("/datafye-ws/v1?token=SECRET&token=SECRET"),
+        upgrade_head("/nowhere?token=SECRET"),
+        upgrade_head("/datafye-ws/v1", "Authorization : Bearer SECRET"),
+        upgrade_head("/datafye-ws/v1", "SECRET"),
+        b"GET /datafye-ws/v1?token=SECRET a HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /replay/step?SECRET HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ],
+)
+async def test_a_token_does_not_come_into_the_log(
+    autojump_clock: MockClock, stream: io.StringIO, request_head: bytes
+) -> None:
+    with logging_to(stream, "text", "debug"):
+        async with memory_server() as server:
+            client = RawClient(server.connect())
+            await client.stream.send_all(request_head)
+            await client.http_answer()
+            await client.stream.aclose()
+    assert " refused " in stream.getvalue()
+    assert "SECRET" not in stream.getvalue()
+
+
+def test_a_url_is_told_without_its_query(stream: io.StringIO) -> None:
+    with logging_to(stream, "text", "info"):
+        get_logger("feed").warning("disconnected", url="wss://a.example/datafye-ws/v1?token=SECRET")
+    assert stream.getvalue().endswith(" url=wss://a.example/datafye-ws/v1\n")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_peers_text_in_a_traceback_is_cut(stream: io.StringIO, form: Literal["text", "json"]) -> None:
+    with logging_to(stream, form, "info"):
+        try:
+            {}["x" * 100_000]
+        except KeyError:
+            get_logger("test").exception("request failed")
+    assert len(stream.getvalue()) < 3_000
 
 
 def test_a_full_disk_loses_lines_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,9 +98,9 @@ def test_queries(query: str, fields: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("query", "why"),
     [
-        ("symbols", "bad query field"),
-        ("symbols=A&", "bad query field"),
-        ("symbols=A&&dataset=B", "bad query field"),
+        ("symbols", "written as name=value"),
+        ("symbols=A&", "written as name=value"),
+        ("symbols=A&&dataset=B", "written as name=value"),
         ("symbols=A&symbols=B", "the parameter 'symbols' stands twice"),
         ("x=%ff", "decode"),
         ("&".join(f"p{index}=1" for index in range(17)), "(?i)max number of fields"),
