@@ -37,7 +37,9 @@ class Peer:
         """Read the request, and answer 101 unless told otherwise."""
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            head += await stream.receive_some(65_536)
+            if not (data := await stream.receive_some(65_536)):
+                raise trio.BrokenResourceError("the client has left")
+            head += data
         lines = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:] if line)
         key = next(value for name, value in lines.items() if name.lower() == b"sec-websocket-key")
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
@@ -153,16 +155,14 @@ class ScriptedServer:
 
     async def _serve(self, stream: trio.abc.Stream, script: Callable[[Peer], Awaitable[object]]) -> None:
         answer = self.answer
-        peer = await Peer.accept(stream, answer)
-        if answer is not None:
-            await stream.aclose()
-            return
-        self.peers.append(peer)
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the client was faster
-            await script(peer)
+            peer = await Peer.accept(stream, answer)
+            if answer is None:
+                self.peers.append(peer)
+                await script(peer)
         await stream.aclose()
 
 
 def config(server: ScriptedServer, **options: object) -> FeedConfig:
     """A feed of that server, which comes back at once unless told otherwise."""
-    return FeedConfig(open_stream=server.dial, **{"reconnect": QUICK, **options})  # type: ignore[arg-type]
+    return FeedConfig(**{"open_stream": server.dial, "reconnect": QUICK, **options})  # type: ignore[arg-type]
