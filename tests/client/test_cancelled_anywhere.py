@@ -1,4 +1,4 @@
-"""A feed that is cancelled at any step, of its own tasks or of others: nothing stays open, and nothing else is raised."""
+"""A feed that is cancelled at any step, its own or others': nothing stays open, and nothing else is raised."""
 
 from __future__ import annotations
 
