@@ -99,6 +99,8 @@ class Book:
         """A sink does not want any more what the server has not answered."""
         for one in list(sink.pending):
             if isinstance(one, Topic):
+                if sink in one.named and sink in (stars := self.board(one).stars):
+                    stars[sink].add(one.key.symbol)  # it was taken out of `*`, and stays so
                 self.drop(sink, one)
             else:
                 self.drop_star(sink, one)
@@ -228,10 +230,11 @@ class Book:
         return next((topic for topic in topics if data.seq == topic.wire_next), topics[0] if topics else None)
 
     def _attach_star(self, sink: Sink, board: Board) -> None:
+        had = sink in board.stars
         board.stars[sink], sink.stars[board] = set(), None
         if board.star is Wire.ON:
             board.star_epoch = board.epoch  # it may have been left by the last one in this very moment
-        elif not (sink.paused and board.star_epoch is not None):
+        elif not (had or (sink.paused and board.star_epoch is not None)):
             sink.pending.add(board)
         if board.star_epoch is not None:
             board.include_all()

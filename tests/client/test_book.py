@@ -168,6 +168,34 @@ def test_bars_of_two_frequencies_and_a_gap_of_one() -> None:
     assert game.talk.book.boards[minute].topics["A"].missing == 0
 
 
+def test_a_star_that_is_asked_for_again_and_taken_back_keeps_what_it_was() -> None:
+    """While disconnected, as if it were new: then it was gone altogether."""
+    game = playing()
+    one = reader(game, "*")
+    publish(game, A)
+    game.settle()
+    game.cut()
+    one.add("*")
+    game.talk.book.take_back(one.sink)
+    publish(game, A)
+    game.finish()
+
+
+def test_a_symbol_that_was_taken_out_of_a_star_and_whose_adding_is_taken_back_stays_out() -> None:
+    game = playing()
+    one = reader(game, "*")
+    publish(game, A)
+    game.settle()
+    one.remove("A")
+    game.settle()
+    game.talk.book.attach(one.sink, [(BoardKey("SIP", Channel.TRADES), STOCKS)], ["A"])
+    game.talk.book.take_back(one.sink)
+    game.cut()
+    publish(game, A)
+    game.finish()
+    assert A not in one.places
+
+
 @pytest.mark.parametrize("by", ["gap", "answer"])
 def test_what_a_star_brings_is_of_the_epoch_that_its_dataset_has_by_then(by: str) -> None:
     """It had brought nothing when the numbering began anew: its first topic was of the old life, for who came back."""
