@@ -17,7 +17,7 @@ from datafye_trio.client.sink import Sink
 from datafye_trio.client.topic import Topic, Wire
 from datafye_trio.errors import DisconnectedError, SubscriptionError
 from datafye_trio.logs import get_logger
-from datafye_trio.protocol import CloseCode, ErrorReply, Subscribed, request_to_dict
+from datafye_trio.protocol import CloseCode, ErrorReply, Subscribed, Unsubscribed, request_to_dict
 
 __all__ = ["Asking"]
 
@@ -37,6 +37,7 @@ class Asking:
         self._line = line
         self._asks: dict[int, Ask] = {}
         self._numbers = count(1)
+        self._has_recounted = False
 
     @property
     def unanswered(self) -> int:
@@ -81,8 +82,16 @@ class Asking:
             self._star_joined(ask, positions)
         self._close(number, ask)
 
-    def left(self, number: str | int | None) -> None:
-        """The server has unsubscribed what it was asked to."""
+    def unsubscribed(self, message: Unsubscribed) -> None:
+        """The server has unsubscribed what it was asked to.
+
+        Raises:
+            DisconnectedError: see `_check_total`.
+        """
+        self._left(message.id)
+        self._check_total(message.total)
+
+    def _left(self, number: str | int | None) -> None:
         number, ask = self._find(number)
         if ask is None or not ask.leave:
             return
@@ -114,7 +123,7 @@ class Asking:
             return
         if ask.leave:
             self._stay(ask, message)
-            self.left(number)
+            self._left(number)
             return
         named = [ask.topics.pop(symbol) for symbol in message.symbols or () if symbol in ask.topics]
         whole = not named
@@ -126,6 +135,31 @@ class Asking:
         else:
             self._refuse(ask, named, message, star=whole and ask.star)
         self._close(number, ask)
+
+    def _check_total(self, total: int) -> None:
+        """Whether what was to stay has stayed: the server may have taken an unsubscribe for more than was meant.
+
+        Nobody knows what is missing then, so a new connection asks for all, each topic from where it stands. That is
+        done once, since a server may count in a way of its own.
+
+        Raises:
+            DisconnectedError: the server has fewer topics than it sends.
+        """
+        boards = self._line.boards.values()
+        if total >= sum(len(board.topics) for board in boards):
+            return
+        # What a `*` has brought is certain only once something of it has come: the rest the server need not know yet.
+        known = sum(
+            topic.wire is Wire.ON and not topic.resync and (board.star is Wire.OFF or topic.next > 1)
+            for board in boards
+            for topic in board.topics.values()
+        )
+        if total < known:
+            what = f"the server has {total} topics subscribed, and {known} were to stay"
+            if not self._has_recounted:
+                self._has_recounted = True
+                raise DisconnectedError(CloseCode.GOING_AWAY, what, retryable=True)
+            log.warning("the server counts otherwise than we do", why=what)
 
     def _doubt(self, symbols: Sequence[str]) -> None:
         """The server says unasked that it sends these no longer: they are asked for again, and so taken or refused.

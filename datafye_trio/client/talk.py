@@ -150,7 +150,7 @@ class Talk(Presence):
             case Subscribed():
                 self._asking.subscribed(message)
             case Unsubscribed():
-                self._asking.left(message.id)
+                self._asking.unsubscribed(message)
             case ErrorReply():
                 self._asking.refused(message)
             case Gap():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from client.judged import Game
 from client.playing import A, B, asked, exchange, playing, publish, reader, refuse
 from client.simulated import BOGUS
 
@@ -182,3 +183,49 @@ def test_every_symbol_taken_back_while_it_is_left_takes_what_was_to_stay() -> No
     assert asked(game)[0]["except"] == ["A"]
     with pytest.raises(DisconnectedError, match="every symbol no longer"):
         refuse(game, None, symbols=["*"])
+
+
+def test_a_server_that_unsubscribes_more_than_was_meant_is_found_out() -> None:
+    """By its `total`: what it has taken along would never come, without a word."""
+    game = playing()
+    one, two = reader(game, "A"), reader(game, "*", channel="quotes")
+    publish(game, ("quotes", "B"))
+    game.settle()
+    publish(game, ("quotes", "B"))
+    game.settle()
+    one.leave()
+    game.ask()
+    game.server.sent.clear()
+    game.server.stars.clear()
+    game.serve(1)
+    with pytest.raises(DisconnectedError, match="0 topics subscribed, and 1 were to stay") as caught:
+        game.deliver(10)
+    assert caught.value.retryable
+    game.cut()
+    publish(game, ("quotes", "B"), 2)
+    game.finish()
+    assert two.places["quotes", "B"].seq == game.server.topics["quotes", "B"].head
+
+
+def test_a_server_that_counts_otherwise_is_believed_from_then_on(caplog: pytest.LogCaptureFixture) -> None:
+    game = playing()
+    readers = [reader(game, symbol) for symbol in "ABC"]
+    game.settle()
+    readers[0].leave()
+    answer(game)
+    with pytest.raises(DisconnectedError, match="0 topics subscribed, and 2 were to stay"):
+        game.deliver(10)
+    game.cut()
+    game.settle()
+    readers[1].leave()
+    answer(game)
+    game.deliver(10)
+    game.finish()
+    assert "the server counts otherwise than we do" in caplog.text
+
+
+def answer(game: Game) -> None:
+    """As asked, but for the `total`."""
+    game.ask()
+    game.serve(1)
+    game.server.to_client.append(game.server.to_client.pop().replace('"total": ', '"total": 0, "indeed": '))
