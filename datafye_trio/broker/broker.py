@@ -83,8 +83,9 @@ class Broker:
         self.reading = trio.Lock()
         """Held for each step of such a stream. The lock is fair, so they take turns, and whoever is served live waits
         for one step of a few milliseconds; without it, each would take a step in every round of the scheduler."""
-        self.catching_up = trio.Lock()
-        """Held for each chunk that a client which resumes is sent, so that a thousand of them take turns, too."""
+        self.turn = trio.Lock()
+        """Held for each chunk that a client which resumes is sent, and for each slice of a large request: a thousand of
+        them take turns, too."""
         self._new_epoch = new_epoch
         self._subscribers: set[Subscriber] = set()
         self._send, self._receive = trio.open_memory_channel[Batch](_QUEUE_BATCHES)

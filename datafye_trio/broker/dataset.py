@@ -59,7 +59,7 @@ class Dataset:
         for key, board in self.boards.items():
             # Those of bars are made when they are needed: ten thousand symbols would make hundreds of thousands.
             for symbol in sorted(info.symbols or ()) if not key.channel.has_frequency else ():
-                board.topic(symbol).pinned = True
+                board.pin(symbol)
 
     @property
     def history(self) -> History | None:
@@ -210,9 +210,7 @@ class Dataset:
                 raise EventError(f"{event.frequency!r} is not offered by dataset {self.info.name}: {names}") from None
         folded = self.derived is not None and isinstance(event, Trade)
         channels = channels_of(event, self.info, or_none=folded)
-        topics = tuple(self.boards[BoardKey(channel)].topic(event.symbol) for channel in channels)
-        for topic in topics:
-            topic.pinned = True
+        topics = tuple(self.boards[BoardKey(channel)].pin(event.symbol) for channel in channels)
         self._routes[type(event), event.symbol] = topics
         return topics
 

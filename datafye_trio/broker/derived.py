@@ -31,13 +31,11 @@ def topics_of_bar(event: Value, boards: Mapping[BoardKey, Board]) -> tuple[Topic
     found = []
     # Frequencies are texts, and equal to their names: the key need not be made of the enum's member.
     if not isinstance(event, Bar) or event.final:
-        found.append(boards[BoardKey(channel, event.frequency)].topic(event.symbol))  # type: ignore[arg-type]
+        found.append(boards[BoardKey(channel, event.frequency)].pin(event.symbol))  # type: ignore[arg-type]
     if isinstance(event, Bar):
         running = boards[BoardKey(channel, event.frequency, running=True)]  # type: ignore[arg-type]
         if running.is_wanted(event.symbol):
-            found.append(running.topic(event.symbol))
-    for topic in found:
-        topic.pinned = True
+            found.append(running.pin(event.symbol))
     return tuple(found)
 
 

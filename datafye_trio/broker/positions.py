@@ -143,9 +143,7 @@ class DatasetPositions:
         subscriber.outbox.put(Chunk(frame))
 
     def _topic(self, key: TopicKey) -> Topic:
-        topic = self._dataset.boards[BoardKey(key.channel, key.frequency, key.running)].topic(key.symbol)
-        topic.pinned = True
-        return topic
+        return self._dataset.boards[BoardKey(key.channel, key.frequency, key.running)].pin(key.symbol)
 
     def _is_sound(self, item: Event | Gap) -> bool:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from datafye_trio.broker.latest import Delivery, Latest, Slot
 from datafye_trio.broker.outbox import Outbox
@@ -31,6 +31,11 @@ class Subscriber:
         """The boards of which something is subscribed, in the order they were first asked for."""
         return list(dict.fromkeys([*self._boards, *(topic.board for topic in self.topics)]))
 
+    @property
+    def wildcards(self) -> list[Board]:
+        """The boards of which every symbol is subscribed."""
+        return list(self._boards)
+
     def exclusions(self) -> int:
         """The symbols that were taken out of `*` subscriptions by name."""
         return sum(len(board.wildcards[self].excluded) for board in self._boards)
@@ -55,8 +60,13 @@ class Subscriber:
         """Receive a topic from its next message on: its past was sent."""
         topic.subscribers[self] = self.behind.pop(topic).delivery
 
-    def position(self, topic: Topic) -> int:
-        """The last `seq` of a topic that this client was sent, or that is none of its business."""
+    def positions(self, topics: Iterable[Topic]) -> dict[str, int]:
+        """By symbol the last `seq` of a topic that this client was sent, or that is none of its business."""
+        if not self.behind:
+            return {topic.symbol: topic.seq for topic in topics}
+        return {topic.symbol: self._position(topic) for topic in topics}
+
+    def _position(self, topic: Topic) -> int:
         past = self.behind.get(topic)
         return topic.seq if past is None or past.epoch != topic.board.epoch else past.after
 
@@ -82,7 +92,8 @@ class Subscriber:
         """Receive every topic of a board, those that appear later included. Returns those that are new to it."""
         board.wildcards[self] = Wildcard(delivery)
         self._boards[board] = None
-        return [topic for topic in board.topics.values() if self.join(topic, delivery)]
+        everything = [topic for topic in board.topics.values() if topic.pinned or topic in self.topics]
+        return [topic for topic in everything if self.join(topic, delivery)]
 
     def exclude(self, board: Board, symbol: str) -> bool:
         """Leave a symbol by name: out of a `*` subscription too, and when it appears later. False if not subscribed."""
@@ -98,28 +109,68 @@ class Subscriber:
         """Join a symbol by name, back into a `*` subscription that it was taken out of. True if it is new."""
         if (wildcard := board.wildcards.get(self)) is not None:
             wildcard.excluded.discard(symbol)
-        known = symbol in board.topics  # else its `*` subscription joins it as it is made, and it is new all the same
         topic = board.topic(symbol)
-        return topic, self.join(topic, delivery) or not known
+        return topic, self.join(topic, delivery)
+
+    def include_many(
+        self, board: Board, symbols: Sequence[str], delivery: Delivery | None
+    ) -> tuple[list[Topic], list[Topic]]:
+        """As `include`, of ten thousand in a few milliseconds. Returns their topics, and those that are new to it."""
+        if (wildcard := board.wildcards.get(self)) is not None:
+            wildcard.excluded.difference_update(symbols)
+        topics = list(map(board.topic, symbols))
+        fresh = [topic for topic in topics if topic not in self.topics]
+        for topic in topics if len(fresh) < len(topics) else ():
+            if topic in self.topics:
+                self.join(topic, delivery)
+        for topic in fresh:
+            topic.subscribers[self] = delivery
+        self.topics |= dict.fromkeys(fresh)
+        return topics, fresh
 
     def leave_all(self, board: Board, keep: Collection[str]) -> None:
         """Receive no topic of a board but those of `keep` that were subscribed, which go on without a hole.
 
         Under a `*` subscription that includes symbols that have not appeared yet.
         """
-        wildcard = board.wildcards.pop(self, None)
-        self._boards.pop(board, None)
+        self.keep(board, self.to_keep(board, keep))
+        self.leave_wildcard(board)
         for topic in [topic for topic in self.topics if topic.board is board and topic.symbol not in keep]:
             self.leave(topic)
-        if wildcard is not None:
-            for symbol in keep:
-                if symbol not in board.topics and symbol not in wildcard.excluded:
-                    self.join(board.topic(symbol), wildcard.delivery)
+
+    def to_keep(self, board: Board, symbols: Iterable[str]) -> list[str]:
+        """Of these symbols, those that only a `*` subscription has, as they have not appeared yet."""
+        if (wildcard := board.wildcards.get(self)) is None:
+            return []
+        return [
+            symbol
+            for symbol in symbols
+            if symbol not in wildcard.excluded
+            and ((topic := board.topics.get(symbol)) is None or topic not in self.topics)
+        ]
+
+    def keep(self, board: Board, symbols: Iterable[str]) -> None:
+        """Join what `to_keep` has found: it goes on when the `*` subscription ends."""
+        delivery = wildcard.delivery if (wildcard := board.wildcards.get(self)) is not None else None
+        for symbol in symbols:
+            self.join(board.topic(symbol), delivery)
+
+    def leave_wildcard(self, board: Board) -> None:
+        """Receive no symbol any more that appears later; those that are there go on."""
+        board.wildcards.pop(self, None)
+        self._boards.pop(board, None)
+
+    def leave_wildcards(self) -> None:
+        """As `leave_wildcard`, of every board."""
+        for board in list(self._boards):
+            self.leave_wildcard(board)
+
+    def leave_topics(self, topics: Iterable[Topic]) -> None:
+        """Leave each of these."""
+        for topic in topics:
+            self.leave(topic)
 
     def leave_everything(self) -> None:
         """The client is gone."""
-        for board in self._boards:
-            board.wildcards.pop(self, None)
-        self._boards.clear()
-        for topic in list(self.topics):
-            self.leave(topic)
+        self.leave_wildcards()
+        self.leave_topics(list(self.topics))

@@ -7,7 +7,7 @@ subscriptions, in order: or else an unsubscribe would overtake the subscribe tha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
 import attrs
@@ -53,7 +53,7 @@ class Admission:
         broker: Broker,
         endpoint: Endpoint,
         max_symbols: int,
-        serve: Callable[[Late], None],
+        serve: Callable[[Late], Awaitable[None]],
     ) -> None:
         self.nursery: trio.Nursery | None = None
         self._broker = broker
@@ -63,11 +63,11 @@ class Admission:
         self._queue: deque[tuple[Waiting, tuple[str, ...], float]] = deque()
         self._scope: trio.CancelScope | None = None
         """Of the task that serves what waits, while there is one."""
-        self._serving = self._ended = False
+        self._ended = False
 
     def let_go(self) -> None:
-        """The connection has ended: serve nothing more."""
-        self._serve = lambda _: None
+        """The connection has ended, and so has its task: nothing is served any more."""
+        del self._serve
 
     def defers(self, request: Waiting, ignored: tuple[str, ...]) -> bool:
         """Whether a request has to wait; then it is served later.
@@ -75,8 +75,6 @@ class Admission:
         Raises:
             RequestError: it cannot be served at all, or too many wait.
         """
-        if self._serving:
-            return False
         if not self._queue:
             if not isinstance(request, Subscribe):
                 return False
@@ -110,9 +108,7 @@ class Admission:
                 if isinstance(request, Subscribe):
                     refusals = await self._admit(request, deadline)
                     rest = self._without(request, refusals) if refusals else request
-                self._serving = True
-                self._serve(Late(rest, ignored, refusals, request.id))
-                self._serving = False
+                await self._serve(Late(rest, ignored, refusals, request.id))
                 self._queue.popleft()
         self._scope = None
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from datafye_trio.broker import Broker, Chunk, Subscriber, Topic
 from datafye_trio.errors import RequestError
 from datafye_trio.protocol import ErrorCode, ErrorReply, Message
 
 __all__ = ["Answers"]
-
-_SNAPSHOTS: Final = 200
-"""Snapshots in one chunk: some 50 KiB."""
 
 
 class Answers:
@@ -43,8 +39,8 @@ class Answers:
         )
 
     def snapshots(self, topics: Iterable[Topic]) -> None:
-        """Queue the latest message of each topic once more."""
+        """Queue the latest message of each of a few topics once more."""
         encoding = self._subscriber.encoding
         frames = [frame for topic in topics if (frame := self._broker.snapshot(topic, encoding)) is not None]
-        for start in range(0, len(frames), _SNAPSHOTS):
-            self._subscriber.outbox.put(Chunk(b"".join(frames[start : start + _SNAPSHOTS])))
+        if frames:
+            self._subscriber.outbox.put(Chunk(b"".join(frames)))

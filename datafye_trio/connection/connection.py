@@ -17,6 +17,7 @@ from datafye_trio.broker import Broker, Subscriber
 from datafye_trio.connection.handler import Handler
 from datafye_trio.connection.heartbeat import HeartbeatConfig, Heartbeats
 from datafye_trio.connection.limits import RequestLimits
+from datafye_trio.connection.slices import SLICE
 from datafye_trio.connection.writer import Writer
 from datafye_trio.logs import get_logger
 from datafye_trio.protocol import (
@@ -105,7 +106,7 @@ class Connection:
         try:
             self._subscriber.outbox.express(partial(self._frame, connected))
             if query:
-                self._judge(self._handler.handle_fields({**query, "action": "subscribe"}, self._session))
+                self._judge(await self._handler.handle_fields({**query, "action": "subscribe"}, self._session))
             async with trio.open_nursery() as nursery:
                 self._handler.open(nursery, self._session, self.end)
                 nursery.start_soon(self._read)
@@ -117,11 +118,22 @@ class Connection:
             self.end(Ending(CloseCode.INTERNAL_ERROR, "the server failed: reconnect"))
             cancelled = False
         finally:
-            self._broker.remove(self._subscriber)
+            await self._leave()  # noqa: ASYNC102 -- waits for nothing
             try:
                 await self._close(cancelled=cancelled)  # noqa: ASYNC102 -- shields itself, with a deadline
             finally:
                 self._let_go()
+
+    async def _leave(self) -> None:
+        """Receive nothing more: in slices, as of a request; cancelled or not, since others go on."""
+        subscriber = self._subscriber
+        subscriber.outbox.close()
+        subscriber.leave_wildcards()
+        topics = [*subscriber.topics]
+        for start in range(SLICE, len(topics), SLICE):
+            subscriber.leave_topics(topics[start : start + SLICE])
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        self._broker.remove(subscriber)
 
     def _let_go(self) -> None:
         """Hold none of those that hold us: all is freed at once then, sockets' buffers too.
@@ -176,7 +188,7 @@ class Connection:
                 while self._session.state is State.OPEN:
                     message = await self._socket.receive()
                     if isinstance(message, str) == (self._encoding == "json"):
-                        self._judge(self._handler.handle(message, self._session))
+                        self._judge(await self._handler.handle(message, self._session))
                     else:
                         self._judge(_wrong_kind(self._encoding))
             except SocketClosed as closed:

@@ -1,4 +1,4 @@
-"""What a message of the peer does. All sync: the reader must never wait on the broker or on an outbox."""
+"""What a message of the peer does. The reader waits for its turn where much is asked for, but never for an outbox."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ class Handler:
         """Before the first message is read: where the tasks run that some requests need, and what ends it all."""
         self._session, self._end = session, end
         self.streams.nursery = self._subscribing.resuming.nursery = self._admission.nursery = nursery
+        self._subscribing.resuming.start()
         self._admission.start()
 
     def cancel(self) -> None:
@@ -85,7 +86,7 @@ class Handler:
         self._end = lambda _: None
         self._admission.let_go()
 
-    def handle(self, message: str | bytes, session: Session) -> Ending | None:
+    async def handle(self, message: str | bytes, session: Session) -> Ending | None:
         """Serve one message and queue the answers. Returns the ending if this was too much.
 
         Never raises: a bug below is answered INTERNAL, logged, and harms nobody else.
@@ -94,9 +95,9 @@ class Handler:
             fields = parse_json(message) if isinstance(message, str) else parse_msgpack(message)
         except RequestError as error:
             return self._refuse([error], None, session)
-        return self.handle_fields(fields, session, len(message))
+        return await self.handle_fields(fields, session, len(message))
 
-    def handle_fields(self, fields: dict[str, Any], session: Session, size: int = 0) -> Ending | None:
+    async def handle_fields(self, fields: dict[str, Any], session: Session, size: int = 0) -> Ending | None:
         """As `handle`, for a message of so many bytes that was parsed, or that the URL's query stands for."""
         request_id = find_id(fields)
         try:
@@ -114,20 +115,23 @@ class Handler:
                     return None  # not counted as an error: the budget has its own close code
         except RequestError as error:
             return self._refuse([error], request_id, session)
-        return self._refuse(self._answered(request, ignored), request_id, session)
+        return self._refuse(await self._answered(request, ignored), request_id, session)
 
-    def _answered(self, request: Request, ignored: tuple[str, ...]) -> Sequence[RequestError]:
+    async def _answered(
+        self, request: Request, ignored: tuple[str, ...], *, late: bool = False
+    ) -> Sequence[RequestError]:
         """Serve a request; returns what is refused of it."""
         try:
-            return self._serve(request, ignored)
+            return await self._serve(request, ignored, late=late)
         except RequestError as error:
             return [error]
         except Exception:
             log.exception("request failed")
             return [RequestError(ErrorCode.INTERNAL, "the server failed at this request: try again later")]
 
-    def _serve_late(self, late: Late) -> None:
-        refusals = [*(self._answered(late.request, late.ignored) if late.request is not None else ()), *late.refusals]
+    async def _serve_late(self, late: Late) -> None:
+        served = () if late.request is None else await self._answered(late.request, late.ignored, late=True)
+        refusals = [*served, *late.refusals]
         if (ending := self._refuse(refusals, late.id, self._session)) is not None:
             self._end(ending)
 
@@ -142,20 +146,22 @@ class Handler:
             return Ending(CloseCode.TOO_MANY_ERRORS, f"{self._limits.errors} request errors within 10 s", drain=True)
         return None
 
-    def _serve(self, request: Request, ignored: tuple[str, ...]) -> Sequence[RequestError]:
+    async def _serve(self, request: Request, ignored: tuple[str, ...], *, late: bool) -> Sequence[RequestError]:
         match request:
             case Pong():
                 self._on_pong(request.timestamp)
             case Ping():
                 self._ping(request, ignored)
-            case Subscribe() | Unsubscribe() | ListSubscriptions() if self._admission.defers(request, ignored):
+            case Subscribe() | Unsubscribe() | ListSubscriptions() if not late and self._admission.defers(
+                request, ignored
+            ):
                 pass  # comes back by `_serve_late`
             case Subscribe():
-                return self._subscribing.subscribe(request, ignored)
+                return await self._subscribing.subscribe(request, ignored)
             case Unsubscribe():
-                return self._subscribing.unsubscribe(request, ignored)
+                return await self._subscribing.unsubscribe(request, ignored)
             case ListSubscriptions():
-                self._subscribing.list(request, ignored)
+                await self._subscribing.list(request, ignored)
             case Start():
                 return self.streams.start(request, ignored)
             case More():

@@ -65,10 +65,13 @@ class ResumePoint:
         if not (self.everything and chosen.boards):
             return []
         offered = chosen.dataset.info.symbols
+        topics = chosen.boards[0].topics
         return [
             symbol
             for symbol, seq in self.positions.items()
-            if seq and symbol not in chosen.boards[0].topics and (offered is None or symbol in offered)
+            if seq
+            and ((topic := topics.get(symbol)) is None or not topic.pinned)
+            and (offered is None or symbol in offered)
         ]
 
 
@@ -118,14 +121,29 @@ class Resuming:
                 afresh.append(topic)
             elif not point.is_level(topic):
                 self._subscriber.fall_behind(topic, CatchUp(point.epoch, after, delivery))
+        self._send()
+        return afresh
+
+    def show(self, topics: Sequence[Topic], delivery: Delivery | None) -> None:
+        """Begin many topics that were joined in this very step, and answered, with snapshots, as the client reads.
+
+        All at once, those of 40,000 topics would overflow any outbox, and take a while.
+        """
+        for topic in topics:
+            self._subscriber.fall_behind(topic, CatchUp(topic.board.epoch, topic.seq, delivery, snapshot=True))
+        self._send()
+
+    def start(self) -> None:
+        """Feed what waits, if there is a nursery to do it in yet."""
+        if self._subscriber.behind and self.nursery is not None and self._scope is None and not self._ended:
+            self._scope = trio.CancelScope()
+            self.nursery.start_soon(self._feed, self._scope)
+
+    def _send(self) -> None:
         # One chunk, and not all there is room for: a thousand clients that come back at once must not block the rest.
         if self._subscriber.behind and self._outbox.has_room(_MOST):
             self._step()
-        if self._subscriber.behind and self._scope is None and not self._ended:
-            assert self.nursery is not None  # noqa: S101 -- for the type checker: set before anything is read
-            self._scope = trio.CancelScope()
-            self.nursery.start_soon(self._feed, self._scope)
-        return afresh
+        self.start()
 
     def cancel(self) -> None:
         """The connection ends: send no more."""
@@ -137,7 +155,7 @@ class Resuming:
         with scope:
             while self._subscriber.behind:
                 await self._outbox.wait_room(_MOST)
-                async with self._broker.catching_up:
+                async with self._broker.turn:
                     if self._outbox.has_room(_MOST):  # live messages may have come before our turn
                         self._step()
         self._scope = None
@@ -164,6 +182,10 @@ class Resuming:
         load.topics += 1
         if past.epoch != topic.board.epoch or past.after > topic.seq:
             self._tell(topic, _EPOCH_CHANGED, None, load)
+            return True
+        if past.snapshot and past.after == topic.seq:
+            if (snapshot := self._broker.snapshot(topic, self._subscriber.encoding)) is not None:
+                load.tell(snapshot)
             return True
         if past.delivery is not None and topic.latest is not None:
             # Of a past, `latest` wants the newest message; a ring that has forgotten the others is no loss to it.

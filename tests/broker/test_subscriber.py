@@ -56,7 +56,7 @@ async def test_a_topic_that_only_a_subscriber_wished_for_goes_with_the_last_of_t
 
 async def test_everything_includes_symbols_that_appear_later(rig: Rig) -> None:
     client = Client(rig.broker)
-    rig.quotes.topic("AAPL")
+    rig.quotes.pin("AAPL")
     assert [topic.symbol for topic in client.subscriber.join_all(rig.quotes, None)] == ["AAPL"]
     assert client.subscriber.join_all(rig.quotes, None) == []
     await rig.publish(quote("MSFT"), trade("MSFT"), quote("AAPL"))
@@ -105,6 +105,17 @@ async def test_leaving_everything_but_some_keeps_those_without_a_hole(rig: Rig) 
     assert client.subscriber.boards == [rig.dataset.boards[TRADES], rig.quotes]
 
 
+async def test_many_are_included_as_one_by_one(rig: Rig) -> None:
+    client = rig.client("AAPL")
+    client.subscriber.join_all(rig.quotes, None)
+    client.subscriber.exclude(rig.quotes, "OUT")
+    topics, fresh = client.subscriber.include_many(rig.quotes, ["AAPL", "OUT", "NEW"], Delivery(1.0))
+    assert [topic.symbol for topic in topics] == ["AAPL", "OUT", "NEW"]
+    assert fresh == topics[1:]
+    assert all(topic.subscribers == {client.subscriber: Delivery(1.0)} for topic in topics)
+    assert (set(topics) == set(client.subscriber.topics), client.subscriber.exclusions()) == (True, 0)
+
+
 async def test_a_topic_whose_past_is_due_is_joined_but_passed_by(rig: Rig) -> None:
     client, other = Client(rig.broker), Client(rig.broker)
     topic, _ = client.subscriber.include(rig.quotes, "WISH", None)
@@ -115,9 +126,9 @@ async def test_a_topic_whose_past_is_due_is_joined_but_passed_by(rig: Rig) -> No
     assert rig.dataset.subscribed_topics() == 1
     await rig.publish(quote("WISH"), quote("WISH"))
     assert client.take() == []
-    assert client.subscriber.position(topic) == 0
+    assert client.subscriber.positions([topic]) == {"WISH": 0}
     client.subscriber.catch_up(topic)
-    assert client.subscriber.position(topic) == 2
+    assert client.subscriber.positions([topic]) == {"WISH": 2}
     await rig.publish(quote("WISH"))
     assert client.seqs() == [3]
 
@@ -129,7 +140,7 @@ async def test_options_that_change_meanwhile_hold_from_then_on(rig: Rig) -> None
     assert client.subscriber.include(rig.quotes, "AAPL", Delivery(1.0)) == (topic, False)
     await rig.publish(quote("AAPL"))
     assert client.take() == []
-    assert client.subscriber.position(topic) == 1  # 7 is a number of another epoch
+    assert client.subscriber.positions([topic]) == {"AAPL": 1}  # 7 is a number of another epoch
     client.subscriber.catch_up(topic)
     assert topic.subscribers == {client.subscriber: Delivery(1.0)}
 

@@ -30,8 +30,26 @@ async def test_a_new_topic_is_joined_by_every_wildcard_that_does_not_exclude_it(
     clients[0].subscriber.join_all(board, None)
     clients[1].subscriber.join_all(board, delivery)
     clients[1].subscriber.exclude(board, "MSFT")
-    assert board.topic("AAPL").subscribers == {clients[0].subscriber: None, clients[1].subscriber: delivery}
-    assert board.topic("MSFT").subscribers == {clients[0].subscriber: None}
+    assert board.pin("AAPL").subscribers == {clients[0].subscriber: None, clients[1].subscriber: delivery}
+    assert board.pin("MSFT").subscribers == {clients[0].subscriber: None}
+
+
+async def test_what_is_only_asked_for_is_no_topic_of_a_star_until_there_is_such_a_symbol() -> None:
+    """Whoever asked for 50,000 symbols that nobody has heard of filled up every `*`, and they stayed when it left."""
+    broker, board = make_broker(), make_board()
+    before, asking, after = (Client(broker) for _ in range(3))
+    before.subscriber.join_all(board, None)
+    asking.subscribe(board, "AAPL", "MSFT")
+    assert after.subscriber.join_all(board, Delivery(1.0)) == []
+    after.subscribe(board, "MSFT")
+    assert board.pin("AAPL").subscribers == {
+        asking.subscriber: None, before.subscriber: None, after.subscriber: Delivery(1.0),
+    }  # fmt: skip
+    assert board.pin("MSFT").subscribers == dict.fromkeys(c.subscriber for c in (asking, after, before))  # as asked
+    asking.subscriber.leave_everything()
+    assert board.topic("NONE").subscribers == {}
+    board.forget_unjoined(["NONE", "AAPL", "OTHER"])
+    assert list(board.topics) == ["AAPL", "MSFT"]
 
 
 def test_an_unused_topic_is_forgotten_a_pinned_one_is_not() -> None:

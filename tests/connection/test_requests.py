@@ -47,6 +47,10 @@ ERRORS = {
         "", '{"action":"subscribe","channels":["quotes"],"symbols":["AAPL"],"assetClass":"bonds"}', "INVALID_MESSAGE",
         {"field": "assetClass"},
     ),
+    "32,000 channels took a third of a second": (
+        "", '{"action":"subscribe","channels":[%s"a"],"symbols":["AAPL"]}' % ('"a",' * 64), "INVALID_MESSAGE",
+        {"field": "channels"},
+    ),
     "unknown channel": (
         "", '{"action":"subscribe","channels":["qoutes"],"symbols":["AAPL"]}', "UNKNOWN_CHANNEL", {"field": "channels"},
     ),
@@ -139,7 +143,6 @@ async def test_subscription_limits(autojump_clock: MockClock) -> None:
         answer = await other.ask(action="subscribe", symbols=["X"])
         assert answer["symbols"] == ["X"]  # 2 x 2 stocks, A B C, X: the server has 8 topics now
         assert (await other.ask(action="subscribe", symbols=["Y"]))["code"] == "SUBSCRIPTION_LIMIT"
-        assert (await other.ask(action="subscribe", symbols=["*"]))["code"] == "SUBSCRIPTION_LIMIT"
         await peer.ask(action="unsubscribe", symbols=["A", "B", "C"])
         assert (await other.ask(action="subscribe", symbols=["Y"]))["symbols"] == ["Y"]
 

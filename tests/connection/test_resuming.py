@@ -55,7 +55,7 @@ async def returning() -> AsyncIterator[Returning]:
 @asynccontextmanager
 async def turn_of_another(returning: Returning) -> AsyncIterator[None]:
     """While some other client has its turn."""
-    async with returning.rig.broker.catching_up:
+    async with returning.rig.broker.turn:
         yield
 
 
