@@ -115,7 +115,7 @@ class Relay:
         """See `Relaying.upstream`."""
         change = self._feed.state
         return {
-            "url": change.url,
+            "url": change.url.partition("?")[0],  # /health is for everybody, and tokens are written behind it
             "state": change.state.value,
             "sinceSeconds": round(trio.current_time() - change.time, 3),
             **({"why": change.why} if change.why else {}),

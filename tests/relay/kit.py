@@ -75,11 +75,12 @@ async def relaying(
     config: ServerConfig | None = None,
     relay: RelayConfig | None = None,
     attempts: int | None = None,
+    url: str = "ws://up",
 ) -> AsyncIterator[Server]:
     """A relay of it, served."""
     async with AsyncExitStack() as stack:
         feed = FeedConfig(open_stream=upstream.dial, reconnect=Reconnect(attempts=attempts))
-        sources = await stack.enter_async_context(open_relay("ws://up", feed, config=relay))
+        sources = await stack.enter_async_context(open_relay(url, feed, config=relay))
         yield await stack.enter_async_context(
             open_server(config, sources, listen=False, wall_clock=virtual_wall_clock, new_epoch=lambda: "relay's own")
         )

@@ -11,7 +11,7 @@ import trio.testing
 from relay.kit import RawClient, Upstream, feed_of, relaying, subscriptions, take
 from support import trade
 
-from datafye_trio import Synthetic, SyntheticConfig
+from datafye_trio import Server, Synthetic, SyntheticConfig
 from datafye_trio.model import Gap
 
 
@@ -82,23 +82,24 @@ async def test_a_server_that_is_away_delays_and_then_refuses_what_is_new(
     await up.stop()
 
 
-async def test_health_tells_of_the_server(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock) -> None:
-    async def health() -> tuple[int, dict[str, Any]]:
-        client = RawClient(relay.connect())
-        await client.stream.send_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        status, _, body = await client.http_answer()
-        return status, json.loads(body)
+async def health_of(server: Server) -> tuple[int, dict[str, Any]]:
+    client = RawClient(server.connect())
+    await client.stream.send_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    status, _, body = await client.http_answer()
+    return status, json.loads(body)
 
+
+async def test_health_tells_of_the_server(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock) -> None:
     up = Upstream(nursery)
     await up.start()
     async with relaying(up) as relay, feed_of(relay) as feed, feed.trades("AAPL"):
-        status, content = await health()
+        status, content = await health_of(relay)
         told = content["datasets"][0]["upstream"]
         assert (status, told["state"], told["topics"], told["refused"]) == (200, "live", 1, 0)
         assert told["url"].startswith("ws://up")
         await up.stop()
         await trio.sleep(1)
-        status, content = await health()
+        status, content = await health_of(relay)
         assert (status, content["status"]) == (503, "degraded")
         assert content["why"].startswith("Program upstream: ")
         assert content["datasets"][0]["upstream"]["state"] in ("disconnected", "connecting")
@@ -128,3 +129,14 @@ async def test_a_server_for_good_gone_is_a_crashed_source(
         await up.stop()
         with trio.fail_after(60):
             await relay.source_crashed.wait()
+
+
+async def test_health_tells_nobody_the_token_in_the_servers_url(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    up = Upstream(nursery)
+    await up.start()
+    async with relaying(up, url="ws://up/datafye-ws/v1?token=SECRET") as relay:
+        _, content = await health_of(relay)
+        assert content["datasets"][0]["upstream"]["url"] == "ws://up/datafye-ws/v1"
+    await up.stop()
