@@ -7,7 +7,8 @@ from typing import Final
 __all__ = ["DATASET_MEANINGS", "MEANINGS"]
 
 MEANINGS: Final = {
-    "host": "Address to listen on; localhost is 127.0.0.1 and ::1. One that is not loopback needs access.allow.",
+    "host": "Address to listen on; localhost is 127.0.0.1 and ::1, and :: is every one. What is not loopback needs "
+    "access.allow.",
     "port": "TCP port; 0 takes any free one.",
     "cert": "PEM file with the certificate chain; makes it wss://. Goes with key.",
     "key": "PEM file with the certificate's private key.",

@@ -15,32 +15,33 @@ from datafye_trio.server.config import ServerConfig
 
 __all__ = ["open_listeners", "tls_context", "tls_over"]
 
-_LOOPBACK: Final = ("127.0.0.1", "::1")
+_BOTH: Final = {"localhost": ("127.0.0.1", "::1"), "::": ("0.0.0.0", "::")}  # noqa: S104 -- whoever asks for it
+"""Hosts that mean IPv4 and IPv6. Trio's `::` is IPv6 alone, which nobody else means by it."""
 _TRIES: Final = 20
 
 
 async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
-    """Listen on every address of a host; `localhost` is 127.0.0.1 and ::1, on one port for both.
+    """Listen on every address of a host; `localhost` and `::` are of IPv4 and of IPv6, on one port for both.
 
     Raises:
         ConfigurationError: the port is in use, or the host is none of this machine's.
     """
     try:
-        if host != "localhost":
-            return list(await trio.open_tcp_listeners(port, host=host))
-        return await _open_loopback(port)
+        if host in _BOTH:
+            return await _open_both(*_BOTH[host], port)
+        return list(await trio.open_tcp_listeners(port, host=host))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigurationError(f"port {port} of {host} is in use: choose another, or 0 for any") from None
         raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
 
 
-async def _open_loopback(port: int) -> list[trio.SocketListener]:
+async def _open_both(four: str, six: str, port: int) -> list[trio.SocketListener]:
     for _ in range(_TRIES):
-        listeners = list(await trio.open_tcp_listeners(port, host=_LOOPBACK[0]))
+        listeners = list(await trio.open_tcp_listeners(port, host=four))
         chosen = listeners[0].socket.getsockname()[1]
         try:
-            return listeners + list(await trio.open_tcp_listeners(chosen, host=_LOOPBACK[1]))
+            return listeners + list(await trio.open_tcp_listeners(chosen, host=six))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 return listeners  # no IPv6 on this machine
@@ -48,7 +49,7 @@ async def _open_loopback(port: int) -> list[trio.SocketListener]:
                 await listener.aclose()
             if port:
                 raise
-    raise OSError(errno.EADDRINUSE, "no port is free on both 127.0.0.1 and ::1")
+    raise OSError(errno.EADDRINUSE, f"no port is free on both {four} and {six}")
 
 
 def tls_context(config: ServerConfig) -> ssl.SSLContext | None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from datafye_trio import ConfigurationError, ServerConfig, open_server
+from datafye_trio import AccessConfig, ConfigurationError, ServerConfig, open_server
 from datafye_trio.server.listeners import open_listeners
 
 REAL = trio.open_tcp_listeners
@@ -52,6 +52,14 @@ async def test_a_free_port_must_be_free_on_both(monkeypatch: pytest.MonkeyPatch)
         await open_listeners("localhost", 0)
     with pytest.raises(ConfigurationError, match="in use"):
         await open_listeners("localhost", free_port)
+
+
+async def test_every_address_is_ipv4_too() -> None:
+    # `--host :: --allow 0.0.0.0/0,::/0` let nobody in by IPv4.
+    config = ServerConfig(host="::", port=0, access=AccessConfig(allow=("127.0.0.1", "::1")))
+    async with open_server(config) as server, await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+        await stream.send_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
 
 
 async def test_an_ipv6_host_is_bracketed_in_the_url() -> None:
