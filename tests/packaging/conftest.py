@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from wheels import ROOT, WHEEL, pip
+from wheels import ROOT, WHEEL, copy_needed, pip
 
 
 @pytest.fixture(scope="session")
@@ -18,11 +19,14 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     index gives the backend out is a failure.
     """
     folder = tmp_path_factory.mktemp("distributions")
-    backend = pip("download", "--quiet", "--no-deps", "--dest", folder / "backend", "hatchling")
-    if backend.returncode != 0:
-        pytest.skip(f"the package index cannot be reached: {backend.stderr.strip().splitlines()[-1]}")
-    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
-    built = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    backend = folder / "backend"
+    got = pip("install", "--quiet", "--no-compile", "--target", backend, "hatchling")
+    if got.returncode != 0:
+        pytest.skip(f"the package index cannot be reached: {got.stderr.strip().splitlines()[-1]}")
+    # `build` would get the backend by itself, once for the sdist and once for the wheel.
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    environment = os.environ | {"PYTHONPATH": str(backend)}
+    built = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
     return folder
 
@@ -33,6 +37,7 @@ def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("clean") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
-    done = pip("--python", python, "install", "--quiet", "--no-compile", distributions / WHEEL)
+    copy_needed(folder, "datafye-trio")
+    done = pip("--python", python, "install", "--quiet", "--no-compile", "--no-index", distributions / WHEEL)
     assert done.returncode == 0, done.stderr
     return python

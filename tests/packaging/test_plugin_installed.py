@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from wheels import WHEEL, pip
+from wheels import copy_needed, pip
 
 SYNC = '''
 import json
@@ -119,10 +119,10 @@ def test_is_fine(datafye):
 
 
 @pytest.fixture(scope="module")
-def python(distributions: Path, installed: Path) -> Path:
-    wheel = f"datafye-trio[testing] @ {(distributions / WHEEL).as_uri()}"
-    others = ("pytest-asyncio>=1.2", "pytest-xdist>=3.8", "websockets>=15.0")
-    done = pip("--python", installed, "install", "--quiet", "--no-compile", wheel, *others)
+def python(installed: Path) -> Path:
+    copy_needed(installed.parents[1], "datafye-trio[testing]", "websockets")
+    others = ("pytest-asyncio>=1.2", "pytest-xdist>=3.8")
+    done = pip("--python", installed, "install", "--quiet", "--no-compile", *others)
     assert done.returncode == 0, done.stderr
     return installed
 
@@ -177,7 +177,7 @@ def test_what_is_wrong_is_told(python: Path, suite: Path) -> None:
 
 def test_a_marker_that_means_nothing_is_an_error_of_its_test(python: Path, suite: Path) -> None:
     (suite / "test_wrong.py").write_text("import pytest\n@pytest.mark.datafye(sed=1)\ndef test_it(datafye): pass\n")
-    status, said = run(python, suite)
+    status, said = run(python, suite, "test_wrong.py")
     assert status == 1
     assert "@pytest.mark.datafye does not take sed=" in said
 
