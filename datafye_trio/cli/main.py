@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from inspect import BoundArguments
 from typing import Final
 
 from cyclopts import App, CycloptsError
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         tokens = expand(sys.argv[1:] if arguments is None else arguments)
         command, bound, _ = _app().parse_args(tokens, print_error=False, exit_on_error=False, verbose=False)
+        _check_given(tokens, bound)
         code = command(*bound.args, **bound.kwargs)
     except (CycloptsError, ConfigurationError) as error:
         say("datafye-trio: " + printable(" ".join(str(error).split())))
@@ -83,6 +85,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         discard(sys.stdout)  # `--help | head -1`
         return 0
     return code if isinstance(code, int) else 0
+
+
+def _check_given(tokens: Sequence[str], bound: BoundArguments) -> None:
+    """Refuse `--policy none`: where none is no value of a flag, cyclopts takes it, and null, for a flag left out."""
+    for token, following in zip(tokens, [*tokens[1:], ""], strict=False):
+        flag, _, value = token.partition("=")
+        value = value or following
+        if not flag.startswith("--") or value.lower() not in ("none", "null"):
+            continue
+        field = flag.removeprefix("--").replace("-", "_")
+        if any(getattr(flags, field, "") is None for flags in bound.arguments.values()):
+            raise ConfigurationError(f"{flag} has no value {value}: leave the flag out where its default is meant")
 
 
 def expand(arguments: Iterable[str]) -> list[str]:

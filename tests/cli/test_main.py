@@ -74,6 +74,18 @@ def test_the_number_of_clients_may_be_left_out(given: list[str], expanded: list[
     assert expand(given) == expanded
 
 
+@pytest.mark.parametrize("given", ["--policy none", "--policy=None", "--port null", "--log-level NONE"])
+def test_none_is_no_way_to_leave_a_flag_out(terminal: Terminal, given: str) -> None:
+    flag, value = given.replace("=", " ").split()
+    line = f"{flag} has no value {value}: leave the flag out where its default is meant"
+    assert terminal.complain("serve", *given.split(), "--print-config") == line
+
+
+def test_none_is_a_name_like_any_other(terminal: Terminal) -> None:
+    code, out, _ = terminal.run("serve", "--symbols", "NONE", "--dataset", "null", "--print-config")
+    assert (code, 'symbols = ["NONE"]' in out, 'name = "null"' in out) == (0, True, True)
+
+
 def test_an_interrupt_before_anything_runs_is_no_traceback(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
