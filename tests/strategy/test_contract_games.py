@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ class Program:
         self.feed = feed
         self.nursery = nursery
         self.subs: list[Any] = []
-        self.seen: list[tuple[int, list[FeedItem]]] = []
+        self.seen: list[list[tuple[bool, FeedItem]]] = []
         self.said: list[Any] = []
 
     async def step(self, stack: AsyncExitStack, what: str, *details: Any) -> None:
@@ -43,8 +44,8 @@ class Program:
             made = self.feed.subscribe(channels, symbols, frequency="Second", running=running, partial=True)
             sub = await stack.enter_async_context(made)
             self.subs.append(sub)
-            self.seen.append((self.feed.now(), []))
-            self.nursery.start_soon(self.read, sub, self.seen[-1][1])
+            self.seen.append([])
+            self.nursery.start_soon(self.read, sub, self.seen[-1])
             return
         number, symbols = details
         if number >= len(self.subs):
@@ -56,10 +57,11 @@ class Program:
             await (sub.add if what == "add" else sub.remove)(symbols)
             self.said.append(sorted(sub.symbols))
 
-    async def read(self, sub: Any, seen: list[FeedItem]) -> None:
+    async def read(self, sub: Any, seen: list[tuple[bool, FeedItem]]) -> None:
         try:
             async for item in sub:
-                seen.append(item)  # noqa: PERF401 -- kept when it is left
+                old = not isinstance(item, Bar | Ema) and moment(item) < self.feed.now()
+                seen.append((old, item))
         except FeedError as error:
             self.said.append(type(error).__name__)
 
@@ -81,15 +83,13 @@ def test_the_same_everywhere(events: list[Any], steps: list[Any]) -> None:
                     program.said.append(str(error))
             await trio.sleep(120)
             nursery.cancel_scope.cancel()
-        return [in_order(*seen) for seen in program.seen], sorted(map(str, program.said))
+        return [in_order(seen) for seen in program.seen], sorted(map(str, program.said))
 
     # A recording has what is in it: something of each channel.
     everywhere(strategy, Market([*market, quote(60, "END"), trade(60, "END")], BARS))
 
 
-def in_order(begun: int, items: list[FeedItem]) -> list[FeedItem]:
-    """The newest quotes that come first, one for each symbol, have no order among themselves."""
-    head = 0
-    while head < len(items) and not isinstance(items[head], Bar | Ema) and moment(items[head]) < begun:
-        head += 1
-    return sorted(items[:head], key=str) + items[head:]
+def in_order(seen: list[tuple[bool, FeedItem]]) -> list[FeedItem]:
+    """The newest quotes that a symbol brings along, when it is added, have no order among themselves."""
+    runs = groupby(seen, key=lambda one: one[0])
+    return [item for old, run in runs for item in sorted((item for _, item in run), key=str if old else (lambda _: 0))]
