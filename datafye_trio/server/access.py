@@ -14,8 +14,8 @@ import attrs
 
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.protocol import TokenBucket
-from datafye_trio.server.config import AccessConfig, Address, ConnectionLimits
-from datafye_trio.server.networks import Networks, spelled_out
+from datafye_trio.server.config import AccessConfig, Address, ConnectionLimits, parse_origin
+from datafye_trio.server.networks import Networks, parsed
 from datafye_trio.wire import Head, HttpError
 
 __all__ = ["Access", "Address", "Admission", "Caller", "fold", "group_of"]
@@ -73,7 +73,7 @@ class Access:
         self._allow = Networks(config.allow)
         self._deny = Networks(config.deny)
         self._proxies = Networks(config.trusted_proxies)
-        self._origins = frozenset(origin.rstrip("/").lower() for _, origin in spelled_out(config.origins))
+        self._origins = frozenset(parsed(config.origins, parse_origin))
         if config.allow and not self._allow:
             raise ConfigurationError(
                 f"access.allow has no network in {', '.join(config.allow)}, and an empty list would let everybody in: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final, TypeAlias, get_args
@@ -17,13 +18,14 @@ from datafye_trio.wire import InboundLimits
 
 __all__ = [
     "LIST_FILE", "AccessConfig", "Address", "ConnectionLimits", "ControlConfig", "Network", "ServerConfig",
-    "is_loopback", "parse_network",
+    "is_loopback", "parse_network", "parse_origin",
 ]  # fmt: skip
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 LIST_FILE: Final = "@"
 """What an entry of a list begins with that names a file with more entries."""
+_ORIGIN: Final = re.compile(r"null|[a-z][a-z0-9+.\-]*://[^/*?#@\s]*")
 
 
 def parse_network(text: str) -> Network:
@@ -40,6 +42,19 @@ def parse_network(text: str) -> Network:
         # Addresses come folded: such an entry of a deny list would otherwise keep nobody out.
         return ip_network((mapped, network.prefixlen - 96))
     return network
+
+
+def parse_origin(text: str) -> str:
+    """An origin as browsers send it: in lower case, without a slash at its end and the port that goes without saying.
+
+    Raises:
+        ConfigurationError: no browser sends such a one, as `*` or a name alone, and it would let nobody in.
+    """
+    origin = text.strip().lower().removesuffix("/")
+    if not _ORIGIN.fullmatch(origin):
+        raise ConfigurationError(f"{text!r} is no origin: write it as browsers do, such as https://desk.example")
+    default = {"https": ":443", "http": ":80"}.get(origin.partition(":")[0], "")
+    return origin.removesuffix(default)
 
 
 def is_loopback(host: str) -> bool:
@@ -70,6 +85,9 @@ class AccessConfig:
 
     def __attrs_post_init__(self) -> None:
         _check_networks(self.allow + self.deny + self.trusted_proxies)
+        for text in self.origins:
+            if not text.startswith(LIST_FILE):
+                parse_origin(text)
 
 
 @attrs.frozen

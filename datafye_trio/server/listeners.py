@@ -30,6 +30,8 @@ async def open_listeners(host: str, port: int) -> list[trio.SocketListener]:
         if host in _BOTH:
             return await _open_both(*_BOTH[host], port)
         return list(await trio.open_tcp_listeners(port, host=host))
+    except UnicodeError:
+        raise ConfigurationError(f"cannot listen on {host[:100]}: that is no host name") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ConfigurationError(f"port {port} of {host} is in use: choose another, or 0 for any") from None
@@ -65,7 +67,7 @@ def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
     context.options |= ssl.OP_NO_RENEGOTIATION
     try:
         context.load_cert_chain(config.cert, config.key, password=_no_password)
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ValueError) as error:  # OpenSSL's errors are of the first kind; a path with a NUL is of the second
         raise ConfigurationError(f"cannot use cert {config.cert} with key {config.key}: {error}") from None
     return context
 

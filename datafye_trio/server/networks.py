@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeVar
 
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.server.config import LIST_FILE, Address, parse_network
 
-__all__ = ["Networks", "files_of", "spelled_out"]
+__all__ = ["Networks", "files_of", "parsed", "spelled_out"]
 
+_T = TypeVar("_T")
 _LARGEST: Final = 16 * 2**20
 """Bytes of a file: some million networks. Nobody is to wait for a device that never ends."""
 
@@ -29,11 +30,7 @@ class Networks:
 
     def __init__(self, entries: Sequence[str]) -> None:
         self._prefixes: dict[int, dict[int, set[int]]] = {4: {}, 6: {}}
-        for where, text in spelled_out(entries):
-            try:
-                network = parse_network(text)
-            except ConfigurationError as error:
-                raise ConfigurationError(where + str(error)) from None
+        for network in parsed(entries, parse_network):
             shift = network.max_prefixlen - network.prefixlen
             self._prefixes[network.version].setdefault(shift, set()).add(int(network.network_address) >> shift)
 
@@ -43,6 +40,20 @@ class Networks:
     def __contains__(self, address: Address) -> bool:
         number = int(address)
         return any(number >> shift in found for shift, found in self._prefixes[address.version].items())
+
+
+def parsed(entries: Sequence[str], parse: Callable[[str], _T]) -> Iterator[_T]:
+    """What each entry is, those of files among them.
+
+    Raises:
+        ConfigurationError: one is wrong, and where it stands; or as for `spelled_out`.
+    """
+    for where, text in spelled_out(entries):
+        try:
+            one = parse(text)
+        except ConfigurationError as error:
+            raise ConfigurationError(where + str(error)) from None
+        yield one
 
 
 def spelled_out(entries: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import resource
 from contextlib import ExitStack
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
-from datafye_trio import AccessConfig, ConnectionLimits
+from datafye_trio import AccessConfig, ConfigurationError, ConnectionLimits
 from datafye_trio.server.access import Access, Admission, fold
 from datafye_trio.wire import Head, HttpError
 
@@ -58,6 +60,31 @@ def test_origins(origin: str | None, host: str, loopback: bool, allowed: bool) -
         with pytest.raises(HttpError) as caught:
             Access(AccessConfig()).check_origin(head, loopback=loopback)
         assert caught.value.status == 403
+
+
+@pytest.mark.parametrize(("setting", "sent"), [
+    ("https://desk.example", "https://desk.example"),
+    ("HTTPS://Desk.example:443/", "https://desk.example"),
+    ("http://desk.example:80", "http://desk.example"),
+    ("https://desk.example:8443", "https://desk.example:8443"),
+    ("moz-extension://c0-ffee", "moz-extension://c0-ffee"),
+    ("null", "null"),
+])  # fmt: skip
+def test_an_origin_is_taken_as_browsers_send_it(setting: str, sent: str) -> None:
+    head = Head("/", "", {"host": "a.example", "origin": sent})
+    Access(AccessConfig(origins=(setting,))).check_origin(head, loopback=False)
+
+
+@pytest.mark.parametrize("text", [
+    "*", "desk.example", "https://*.example", "https://desk.example/page", "//desk.example", "", "https://a.example b",
+])  # fmt: skip
+def test_an_origin_that_no_browser_sends_is_refused_and_not_kept_in_vain(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(repr(text))} is no origin: write it as browsers do"):
+        AccessConfig(origins=("https://a.example", text))
+    if text:
+        (tmp_path / "origins.txt").write_text(f"\n{text}\n")
+        with pytest.raises(ConfigurationError, match=r"origins\.txt line 2: .* is no origin"):
+            Access(AccessConfig(origins=(f"@{tmp_path / 'origins.txt'}",)))
 
 
 def test_an_ipv6_network_of_64_bits_has_one_share() -> None:

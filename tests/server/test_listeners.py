@@ -54,6 +54,11 @@ async def test_a_free_port_must_be_free_on_both(monkeypatch: pytest.MonkeyPatch)
         await open_listeners("localhost", free_port)
 
 
+async def test_a_name_that_can_be_none_is_one_sentence() -> None:
+    with pytest.raises(ConfigurationError, match="cannot listen on aaa.*: that is no host name"):
+        await open_listeners("a" * 300, 0)
+
+
 async def test_every_address_is_ipv4_too() -> None:
     # `--host :: --allow 0.0.0.0/0,::/0` let nobody in by IPv4.
     config = ServerConfig(host="::", port=0, access=AccessConfig(allow=("127.0.0.1", "::1")))

@@ -176,9 +176,10 @@ async def test_over_tls_too_many_are_told_and_refused_addresses_are_dropped(tmp_
         await trio.aclose_forcefully(denied.stream)
 
 
-def test_unreadable_certificates_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cert", ["nowhere.pem", "nowhere.pem\0"])
+def test_unreadable_certificates_are_named(cert: str) -> None:
     async def start() -> None:
-        async with open_server(ServerConfig(port=0, cert="nowhere.pem", key="nokey.pem")):
+        async with open_server(ServerConfig(port=0, cert=cert, key="nokey.pem")):
             pass
 
     with pytest.raises(ConfigurationError, match=r"nowhere\.pem"):
