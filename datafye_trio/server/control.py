@@ -83,7 +83,8 @@ class Control:
         return answers[0] if len(answers) == 1 else {"replays": answers}
 
     def _check_client(self, head: Head, peer: Address, client: Address) -> None:
-        if client not in self._allow:
+        # Loopback is this machine as long as a proxy on another does not say it: of its own, or by somebody's header.
+        if client not in self._allow or (client.is_loopback and not peer.is_loopback):
             raise HttpError(403, f"{client} may not control replays here: ask the operator to add it to control.allow")
         self._access.check_commander(head, client)
         # A proxy that nobody configured, on this machine say, would lend its address to everybody.

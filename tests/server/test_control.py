@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,20 @@ async def test_only_loopback_may_control_unless_configured(
         assert found == status, body
         assert source.state == ("paused" if status == 200 else "running")
         assert (await ask(server, "/health", *headers, method="GET"))[0] == 200
+
+
+async def test_the_loopback_of_another_machine_gives_no_orders(
+    autojump_clock: MockClock, replay: Callable[..., Replay]
+) -> None:
+    source = replay()
+    config = ServerConfig(access=AccessConfig(trusted_proxies=("10.0.0.1",)))
+    async with memory_server(config, [source]) as server:
+        client = RawClient(server.connect(ip_address("10.0.0.1")))
+        await client.stream.send_all(
+            b"POST /replay/pause HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 127.0.0.1\r\n\r\n"
+        )
+        assert (await client.http_answer())[0] == 403
+        assert source.state == "running"
 
 
 def test_networks_are_checked() -> None:
