@@ -60,6 +60,7 @@ class Reception:
         self._connections: dict[str, _Open] = {}
         self._changed = trio.lowlevel.ParkingLot()
         self._ending: Ending | None = None
+        self._hearing = trio.Lock()
         self.early = 0.0
         self.beating: Callable[[str], bool] = lambda _: True
         """See `Connection.beat`; asked with the id of a connection."""
@@ -229,7 +230,9 @@ class Reception:
                 if request.endpoint.history:
                     limits = attrs.evolve(limits, write_seconds=limits.history_write_seconds)
                 with trio.CancelScope(deadline=deadline) as in_time:
-                    socket = await accept_socket(nursery, stream, request.key, request.subprotocol, limits)
+                    socket = await accept_socket(
+                        nursery, stream, request.key, request.subprotocol, limits, self._hearing
+                    )
                 if in_time.cancelled_caught:
                     return
                 connection = Connection(

@@ -6,6 +6,8 @@ ready-made. What it leaves open is closed here:
 - it reads nothing more until our 101 is written, so that early bytes cannot pile up in h11;
 - a write that failed, was cancelled or took too long leaves half a frame: the stream is broken for good;
 - empty fragments and pings are free for the sender but not for us: they have budgets;
+- what comes in is handed on a few frames at a time, and to one connection in a round of the scheduler: fifty clients,
+  each below its budgets, held up the others for a second;
 - the library closes the stream without a close frame after a protocol error: its `aclose` here only ends its own use,
   the connection then sends the code that is due and closes the transport;
 - after a close frame nothing more is written (RFC 6455 section 5.5.1).
@@ -30,6 +32,8 @@ from datafye_trio.wire.frames import FrameHead, FrameScanner, Opcode, close_fram
 __all__ = ["GuardStream", "InboundLimits"]
 
 _CLOSE_BYTE: Final = 0x88
+_FRAMES: Final = 4
+"""That are handed on at once: each may be a request."""
 
 
 @attrs.frozen
@@ -47,9 +51,12 @@ class InboundLimits:
 
 
 class GuardStream(trio.abc.Stream):
-    """Wraps a transport whose request head was already read; `head` is what trio-websocket gets to read instead."""
+    """Wraps a transport whose request head was already read; `head` is what trio-websocket gets to read instead.
 
-    def __init__(self, stream: trio.abc.Stream, head: bytes, limits: InboundLimits) -> None:
+    `turn` is held by the connection of a server that is handed something, from one round of the scheduler to the next.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, head: bytes, limits: InboundLimits, turn: trio.Lock) -> None:
         now = trio.current_time()
         self.verdict: Ending | None = None
         """Why this stream gave up on the peer, if it did."""
@@ -70,6 +77,10 @@ class GuardStream(trio.abc.Stream):
         self._released = False
         self._write_until = float("inf")
         self._write_scope: trio.CancelScope | None = None
+        self._turn = turn
+        self._received = b""
+        """What was not handed on yet, which is done so many bytes at a time; 0 as long as it was not counted."""
+        self._piece = 0
         self._scanner = FrameScanner()
         self._control = TokenBucket(limits.control_rate, limits.control_burst, now)
         self._frames = TokenBucket(limits.frame_rate, limits.frame_burst, now)
@@ -132,7 +143,7 @@ class GuardStream(trio.abc.Stream):
         """As the transport's."""
         await self._stream.wait_send_all_might_not_block()
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What has come, counted against the budgets; b"" at the end. Cancel-safe.
 
         Raises:
@@ -146,9 +157,16 @@ class GuardStream(trio.abc.Stream):
         await self._opened.wait()
         if self._released:
             raise trio.ClosedResourceError("this stream was closed")
-        received = await self._stream.receive_some(max_bytes)
-        self._count(received)
-        return received
+        if not self._received:
+            self._received, self._piece = bytes(await self._stream.receive_some(max_bytes)), 0
+        if not self._received:
+            return b""
+        async with self._turn:
+            if not self._piece:  # counted only now: that takes a while, too
+                frames = max(_FRAMES, self._count(self._received))
+                self._piece = max(1, len(self._received) * _FRAMES // frames)
+            data, self._received = self._received[: self._piece], self._received[self._piece :]
+        return data
 
     async def aclose(self) -> None:
         """The library above is done; the transport stays open for the close frame that may be due."""
@@ -192,8 +210,9 @@ class GuardStream(trio.abc.Stream):
             self._judge(CloseCode.SLOW_CONSUMER, "a write took too long: read faster, or subscribe to less")
             raise trio.BrokenResourceError("a write took too long")
 
-    def _count(self, data: bytes | bytearray) -> None:
-        for head in self._scanner.feed(data):
+    def _count(self, data: bytes | bytearray) -> int:
+        count = 0
+        for count, head in enumerate(self._scanner.feed(data), 1):  # noqa: B007 -- the last one is returned
             self.last_frame = trio.current_time()
             if self._frames.take(self.last_frame) < 0:
                 self._refuse(CloseCode.POLICY_VIOLATION, "too many frames")
@@ -204,6 +223,7 @@ class GuardStream(trio.abc.Stream):
                     self._refuse(CloseCode.POLICY_VIOLATION, "too many control frames")
             else:
                 self._count_data(head)
+        return count
 
     def _count_data(self, head: FrameHead) -> None:
         if head.opcode != Opcode.CONTINUATION:

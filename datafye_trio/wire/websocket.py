@@ -171,7 +171,12 @@ class ServerSocket:
 
 
 async def accept_socket(
-    nursery: trio.Nursery, transport: trio.abc.Stream, key: str, subprotocol: str | None, limits: InboundLimits
+    nursery: trio.Nursery,
+    transport: trio.abc.Stream,
+    key: str,
+    subprotocol: str | None,
+    limits: InboundLimits,
+    turn: trio.Lock | None = None,
 ) -> ServerSocket:
     """Answer 101 to an upgrade request that was checked, and hand the transport to trio-websocket.
 
@@ -184,6 +189,7 @@ async def accept_socket(
         key: the checked Sec-WebSocket-Key.
         subprotocol: the one chosen, None for none.
         limits: what the peer may send.
+        turn: what all connections of a server share, so that they take turns in being heard.
 
     Raises:
         SocketClosed: the peer is gone.
@@ -194,7 +200,7 @@ async def accept_socket(
     ]  # fmt: skip
     if subprotocol is not None:
         lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
-    guard = GuardStream(transport, "\r\n".join([*lines, "", ""]).encode(), limits)
+    guard = GuardStream(transport, "\r\n".join([*lines, "", ""]).encode(), limits, turn or trio.Lock())
     request = await wrap_server_stream(
         nursery, guard, max_message_size=limits.message_bytes, receive_buffer_size=_CHUNK
     )

@@ -18,7 +18,7 @@ FULL = bytes(64 * 1024)
 def make_guard(limits: InboundLimits | None = None) -> tuple[GuardStream, MemoryStream]:
     """A guard, and the peer's end of its transport."""
     ours, theirs = memory_transport()
-    return GuardStream(ours, HEAD, limits or InboundLimits()), theirs
+    return GuardStream(ours, HEAD, limits or InboundLimits(), trio.Lock()), theirs
 
 
 async def make_open(limits: InboundLimits | None = None) -> tuple[GuardStream, MemoryStream]:

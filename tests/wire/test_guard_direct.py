@@ -22,7 +22,7 @@ async def open_guard() -> AsyncIterator[tuple[GuardStream, trio.SocketStream]]:
     """A guard on a real socket, and the peer's end."""
     ours, theirs = (trio.SocketStream(end) for end in trio.socket.socketpair())
     async with ours, theirs:
-        yield GuardStream(ours, b"", InboundLimits()), theirs
+        yield GuardStream(ours, b"", InboundLimits(), trio.Lock()), theirs
 
 
 def direct(guard: GuardStream, data: bytes) -> int | None:
@@ -120,7 +120,7 @@ async def test_our_own_closed_socket_takes_nothing() -> None:
 
 async def test_there_is_no_such_way_in_memory() -> None:
     ours, _ = memory_transport()
-    assert GuardStream(ours, b"", InboundLimits()).direct is None
+    assert GuardStream(ours, b"", InboundLimits(), trio.Lock()).direct is None
 
 
 async def test_any_mix_of_ways_keeps_the_order() -> None:
