@@ -30,7 +30,7 @@ from datafye_trio.protocol.data_decoder import DataDecoder
 from datafye_trio.wire.dialing import parse_target
 from fuzzing.checking import Target, check, gist, where
 
-__all__ = ["TARGETS"]
+__all__ = ["DATA_WORDS", "PLAIN_WORDS", "TARGETS"]
 
 _FIELDS: Final = (
     b"action", b"type", b"op", b"symbols", b"symbol", b"channels", b"channel", b"id", b"dataset", b"assetClass",
@@ -52,7 +52,7 @@ _MSGPACK: Final = (
     b"\xc4\x01x", b"\xd4\xff\0", b"\xd6\xff\0\0\0\0", b"\xdf\xff\xff\xff\xff", b"\xdd\xff\xff\xff\xff", b"\xa1\xff",
     b"\xdb\xff\xff\xff\xff", b"\xd9\x01a", b"\x91" * 1_500,
 )  # fmt: skip
-_DATA: Final = (
+DATA_WORDS: Final = (
     *(b'"%s":' % name for name in (
         b"type", b"symbol", b"exchangeTimestamp", b"price", b"size", b"seq", b"stream", b"snapshot", b"conflated",
         b"running", b"channel", b"bidPrice", b"conditions", b"start", b"shortTermLine", b"dataset", b"assetClass",
@@ -61,7 +61,7 @@ _DATA: Final = (
     b"1e400", b"NaN",
     b"[" * 20, b"]" * 20, b"{}", b"[]", b"\\ud800", b'"', b",", b"0", b"-1", b"\xff",
 )  # fmt: skip
-_PLAIN: Final = (
+PLAIN_WORDS: Final = (
     *(b'"%s":' % name for name in (
         b"type", b"symbol", b"exchangeTimestamp", b"tradePrice", b"tradeSize", b"tradeID", b"exchangeID", b"bidPrice",
         b"bidSize", b"askPrice", b"askSize", b"datetime", b"open", b"high", b"low", b"close", b"volume", b"count",
@@ -206,7 +206,9 @@ def _query(text: str) -> Hashable:
 TARGETS: Final = (
     Target("json", "a request in JSON: a request or a RequestError, the same in MessagePack", run_json, _JSON),
     Target("msgpack", "a request in MessagePack: a request or a RequestError, the same in JSON", run_msgpack, _MSGPACK),
-    Target("messages", "a message of a server: the fast decoder takes what the slow one finds", run_messages, _DATA),
-    Target("plain", "a frame in Datafye's own documented language: an event or a ValueError", run_plain, _PLAIN),
+    Target(
+        "messages", "a message of a server: the fast decoder takes what the slow one finds", run_messages, DATA_WORDS
+    ),
+    Target("plain", "a frame in Datafye's own documented language: an event or a ValueError", run_plain, PLAIN_WORDS),
     Target("url", "a URL and its query: what they ask for, or why not", run_url, _URL, 500),
 )
