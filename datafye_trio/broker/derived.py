@@ -22,7 +22,8 @@ def topics_of_bar(event: Value, boards: Mapping[BoardKey, Board]) -> tuple[Topic
     """The topics of a bar or of an indicator's value.
 
     A final bar also goes out on the topic of running bars, which would else end every span with a bar that is not
-    final; but on that topic nothing is published while nobody is subscribed to it.
+    final. On that topic nothing is published before somebody is subscribed to it, and while nobody is, final bars
+    alone: who was cut, or too slow, comes back, and is to find those that he has missed.
 
     Raises:
         KeyError: its frequency is not offered.
@@ -34,7 +35,7 @@ def topics_of_bar(event: Value, boards: Mapping[BoardKey, Board]) -> tuple[Topic
         found.append(boards[BoardKey(channel, event.frequency)].pin(event.symbol))  # type: ignore[arg-type]
     if isinstance(event, Bar):
         running = boards[BoardKey(channel, event.frequency, running=True)]  # type: ignore[arg-type]
-        if running.is_wanted(event.symbol):
+        if running.is_wanted(event.symbol) or (event.final and running.was_wanted(event.symbol)):
             found.append(running.pin(event.symbol))
     return tuple(found)
 

@@ -91,6 +91,7 @@ class Subscriber:
     def join_all(self, board: Board, delivery: Delivery | None) -> list[Topic]:
         """Receive every topic of a board, those that appear later included. Returns those that are new to it."""
         board.wildcards[self] = Wildcard(delivery)
+        board.had_wildcards = True
         self._boards[board] = None
         everything = [topic for topic in board.topics.values() if topic.pinned or topic in self.topics]
         return [topic for topic in everything if self.join(topic, delivery)]

@@ -76,6 +76,7 @@ class Board:
     store: RingStore
     topics: dict[str, Topic] = attrs.Factory(dict)
     wildcards: dict[Subscriber, Wildcard] = attrs.Factory(dict)
+    had_wildcards: bool = False
 
     def topic(self, symbol: str) -> Topic:
         """The topic of a symbol, made if it is new: somebody asks for it."""
@@ -105,6 +106,11 @@ class Board:
         if topic is not None and (topic.pinned or topic.subscribers):
             return bool(topic.subscribers)
         return bool(self.wildcards)
+
+    def was_wanted(self, symbol: str) -> bool:
+        """Whether somebody has received a symbol, or would have: he may come back for what there was meanwhile."""
+        topic = self.topics.get(symbol)
+        return self.had_wildcards or (topic is not None and topic.pinned)
 
     def forget_unjoined(self, symbols: Iterable[str]) -> None:
         """As `forget_unused`, of topics that were made to be joined, and were not."""

@@ -114,6 +114,25 @@ async def test_running_bars_are_made_only_for_those_who_asked(autojump_clock: Mo
         assert set(board.topics) == {"B"}
 
 
+async def test_who_comes_back_to_running_bars_has_missed_no_final_one(autojump_clock: MockClock) -> None:
+    """Nothing was made for the topic while nobody was subscribed: the bars that ended meanwhile were lost, unsaid."""
+    async with client(path="/stocks/live/aggs") as (peer, server):
+        await peer.ask(action="subscribe", symbols=["*"], running=True)
+        await server.publish([at(0, 10)])
+        assert (await peer.message())["seq"] == 1
+        await peer.ask(action="unsubscribe", symbols=["*"], running=True)
+        await server.publish([at(30, 12), at(40, 7, symbol="NEW"), at(61, 11)])
+        await wait_all_tasks_blocked()
+        past = {"epoch": "epoch-1", "positions": {"A": 1}}
+        await peer.ask(action="subscribe", symbols=["*"], running=True, resume=past)
+        found = await peer.messages(2)
+        assert sorted((m["symbol"], m["seq"], m["final"], m["close"]) for m in found) == [
+            ("A", 2, True, 12), ("NEW", 1, True, 7),
+        ]  # fmt: skip
+        await server.publish([at(62, 13)])
+        assert [(m["seq"], m["final"], m["count"]) for m in [await peer.message()]] == [(3, False, 2)]
+
+
 async def test_a_star_on_running_bars_finds_symbols_that_appear_later(autojump_clock: MockClock) -> None:
     async with client() as (peer, server):
         await subscribe(peer, "aggregates", frequency="Second", running=True)
