@@ -11,7 +11,12 @@ from typing import cast
 
 import structlog
 
-__all__ = ["get_logger"]
+__all__ = ["get_logger", "is_told"]
+
+
+def is_told(count: int) -> bool:
+    """Whether one of many alike is told: the first, the tenth, the hundredth, so that a peer cannot fill the log."""
+    return str(count).rstrip("0") == "1"
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -16,7 +16,7 @@ from datafye_trio.client.line import Line
 from datafye_trio.client.sink import Sink
 from datafye_trio.client.topic import Topic, Wire
 from datafye_trio.errors import DisconnectedError, SubscriptionError
-from datafye_trio.logs import get_logger
+from datafye_trio.logs import get_logger, is_told
 from datafye_trio.protocol import CloseCode, ErrorReply, Subscribed, Unsubscribed, request_to_dict
 
 __all__ = ["Asking"]
@@ -37,6 +37,8 @@ class Asking:
         self._line = line
         self._asks: dict[int, Ask] = {}
         self._numbers = count(1)
+        self._strange = 0
+        """Refusals of what was not asked."""
         self._has_recounted = False
 
     @property
@@ -117,7 +119,9 @@ class Asking:
         """
         number, ask = self._find(message.id)
         if ask is None:
-            log.warning("the server refuses something", code=message.code, why=message.message[:200])
+            self._strange += 1
+            if is_told(self._strange):
+                log.warning("the server refuses something", code=message.code, why=message.message[:200])
             if message.id is None:
                 self._doubt(message.symbols or ())
             return

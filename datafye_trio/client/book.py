@@ -184,8 +184,7 @@ class Book:
 
     def gap(self, message: Gap) -> None:
         """The server says that something is lost."""
-        channel = next((channel for channel in Channel if channel == message.channel), Channel.QUOTES)
-        key = BoardKey(message.dataset, channel, message.frequency, bool(message.running))  # type: ignore[arg-type]  # a text, equal to the enum's member
+        key = BoardKey(message.dataset, message.channel, message.frequency, bool(message.running))  # type: ignore[arg-type]  # texts, equal to the enums' members
         if (topic := self._topic(key, message.symbol)) is None:
             return
         reason = _REASONS.get(message.reason, "unexplained")

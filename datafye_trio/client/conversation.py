@@ -11,7 +11,7 @@ from datafye_trio.client.decoding import Payload
 from datafye_trio.errors import DisconnectedError
 from datafye_trio.protocol import NS_PER_UNIT, CloseCode, Connected, Heartbeat, TimestampUnit
 
-__all__ = ["Conversation", "NotGreeted", "Presence", "unit_of"]
+__all__ = ["Conversation", "NotGreeted", "Presence", "text_of", "unit_of"]
 
 _PONGS: Final = 8
 """Answers that wait to be sent: the newest ones. Each answers all heartbeats before it, so that a server that sends ten
@@ -118,6 +118,19 @@ class Presence:
         texts = [json.dumps({"action": "pong", "timestamp": stamp}) for stamp in self._pongs]
         self._pongs.clear()
         return texts
+
+
+def text_of(payload: Payload) -> str:
+    """What has come, as text.
+
+    Raises:
+        DisconnectedError: it is no UTF-8, as text must be (RFC 6455 section 8.1).
+    """
+    try:
+        return payload if isinstance(payload, str) else payload.decode()
+    except UnicodeDecodeError as error:
+        why = f"the server sends text that is no UTF-8: {error.reason} at byte {error.start}"
+        raise DisconnectedError(CloseCode.INVALID_TEXT, why, retryable=False) from None
 
 
 def unit_of(connected: Connected) -> TimestampUnit:

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 import attrs
 
-from datafye_trio.client.conversation import Presence, unit_of
+from datafye_trio.client.conversation import Presence, text_of, unit_of
 from datafye_trio.client.decoding import Intake, Payload
 from datafye_trio.client.history_query import HistoryQuery
 from datafye_trio.errors import DisconnectedError, FeedError, RequestError, SubscriptionError
-from datafye_trio.logs import get_logger
+from datafye_trio.logs import get_logger, is_told
 from datafye_trio.protocol import (
     NS_PER_UNIT,
     CloseCode,
@@ -67,6 +67,7 @@ class HistoryTalk(Presence):
         self.put_off = False
         self._intake = intake
         self._last: Any = None
+        self._puzzles = 0
         self._asked = False
         self._skip = 0
         """Events to come that were received before."""
@@ -186,14 +187,14 @@ class HistoryTalk(Presence):
         )
 
     def _other(self, payload: Payload) -> None:
-        text = payload if isinstance(payload, str) else payload.decode("utf-8", "replace")
+        text = text_of(payload)
         try:
             message = decode_message(text)
         except RequestError as error:
             if error.code == ErrorCode.MALFORMED_JSON or _is_event(text):
                 raise _unreadable(error.message) from None
             # A newer server may send what we do not know; it is no event, so nothing is missing.
-            log.warning("a message is left out", why=error.message[:200])
+            self._puzzle("a message is left out", error.message)
             return
         if isinstance(message, Data):
             raise _unreadable("a number is beyond 64 bits")
@@ -216,9 +217,14 @@ class HistoryTalk(Presence):
             case ErrorReply() if message.id == _STREAM:
                 self._refused(message)
             case ErrorReply():
-                log.warning("the server refuses something", code=message.code, why=message.message[:200])
+                self._puzzle("the server refuses something", message.message)
             case _:
                 pass
+
+    def _puzzle(self, what: str, why: str) -> None:
+        self._puzzles += 1
+        if is_told(self._puzzles):
+            log.warning(what, why=why[:200])
 
     def _greeted(self, message: Connected) -> None:
         unit = unit_of(message)

@@ -17,7 +17,7 @@ from datafye_trio.client.backoff import Backoff, comes_back
 from datafye_trio.client.config import FeedConfig
 from datafye_trio.client.conversation import Conversation, NotGreeted
 from datafye_trio.client.states import FeedState, States
-from datafye_trio.errors import ConnectError, DisconnectedError, FeedError
+from datafye_trio.errors import ConfigurationError, ConnectError, DisconnectedError, FeedError
 from datafye_trio.logs import get_logger
 from datafye_trio.wire.client import ClientSocket, ClientSocketClosed, open_client
 
@@ -82,7 +82,6 @@ class Link:
         """Be connected, again and again. Cancelled, it says goodbye within two seconds.
 
         Raises:
-            ConfigurationError: the URL or a file cannot be used.
             ConnectError, DisconnectedError: what happened says to stop, or it happened too often.
         """
         while True:
@@ -97,6 +96,8 @@ class Link:
                     healthy = trio.current_time() - self._opened
             except ConnectError as error:
                 failure = error
+            except ConfigurationError as error:  # it was good when the feed was opened: a file that is being replaced
+                failure = ConnectError(f"cannot connect to {self.url}: {error}", kind="tls")
             finally:
                 self.talk.cut()
             wait = None if isinstance(failure, self.final) else self._backoff.next(failure, healthy)
@@ -133,6 +134,8 @@ class Link:
         except DisconnectedError as failure:
             if failure.code == _LOST:
                 socket.abandon()
+            else:
+                socket.reproach(failure.code, failure.reason)
             self._end(failure, connection)
 
     def _end(self, failure: DisconnectedError, connection: trio.CancelScope) -> None:

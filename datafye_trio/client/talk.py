@@ -9,7 +9,7 @@ import attrs
 
 from datafye_trio.client.asking import Asking
 from datafye_trio.client.book import Book
-from datafye_trio.client.conversation import Presence, unit_of
+from datafye_trio.client.conversation import Presence, text_of, unit_of
 from datafye_trio.client.decoding import Payload
 from datafye_trio.client.line import Line
 from datafye_trio.errors import DisconnectedError, RequestError
@@ -31,6 +31,7 @@ from datafye_trio.protocol import (
 __all__ = ["Talk"]
 
 log = get_logger("feed")
+_PROTOCOL: Final = 1
 _LEAST_REQUEST: Final = 4_096
 """Bytes of a request that every server takes, whatever it says: a symbol and its position have room many times."""
 
@@ -120,9 +121,8 @@ class Talk(Presence):
                 self.book.touch(topic)
 
     def _other(self, payload: Payload) -> None:
-        text = payload if isinstance(payload, str) else payload.decode("utf-8", "replace")
         try:
-            message = decode_message(text)
+            message = decode_message(text_of(payload))
         except RequestError as error:
             if error.code == ErrorCode.MALFORMED_JSON:
                 raise DisconnectedError(
@@ -131,7 +131,7 @@ class Talk(Presence):
             self._puzzle(error.message)
             return
         if isinstance(message, Data):
-            self._puzzle("a data message that is not sound: text that is no UTF-8, a number out of range")
+            self._puzzle("a data message that is not sound: a number out of range")
         else:
             self._message(message)
 
@@ -166,6 +166,9 @@ class Talk(Presence):
             self.book.gap(message)
 
     def _greeted(self, message: Connected) -> None:
+        if message.protocol != _PROTOCOL:
+            what = f"the server speaks version {message.protocol} of the protocol, and this client version {_PROTOCOL}"
+            raise DisconnectedError(CloseCode.PROTOCOL_ERROR, what, retryable=False)
         self._intake.begin(unit_of(message))
         budget = self.line.budget
         self.line.budget = attrs.evolve(

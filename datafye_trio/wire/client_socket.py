@@ -88,6 +88,7 @@ class ClientSocket:
         self._reader = reader
         self._abandoned = False
         self._left: tuple[int, str] | None = None
+        self._goodbye = 1000, ""
         self._numbers = itertools.count()
         self._ready: deque[bytes | str] = deque()
 
@@ -170,8 +171,19 @@ class ClientSocket:
         """The server is as good as gone: `close` does not wait for its answer."""
         self._abandoned = True
 
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Say goodbye and wait up to 2 s for the answer; what was not received is dropped. Idempotent."""
+    def reproach(self, code: int, reason: str) -> None:
+        """What the server has sent makes no sense: `close` is to say so, if it is not told otherwise."""
+        self._goodbye = code, reason
+
+    async def close(self, code: int | None = None, reason: str = "") -> None:
+        """Say goodbye and wait up to 2 s for the answer; what was not received is dropped. Idempotent.
+
+        Args:
+            code: by default 1000, or what a `reproach` was made with.
+            reason: what is beyond 123 bytes is cut.
+        """
+        if code is None:
+            code, reason = self._goodbye
         judgement = None if self._lane.peer_closed or self._lane.lost else self._judgement()
         if self._left is None and not self._over:
             self._left = code, reason

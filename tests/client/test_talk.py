@@ -6,6 +6,7 @@ import json
 
 import pytest
 from client.playing import A, asked, exchange, playing, publish, reader
+from client.simulated import data
 
 from datafye_trio.errors import DisconnectedError
 
@@ -72,12 +73,50 @@ def test_what_cannot_be_understood_is_counted(text: str) -> None:
     assert len(game.readers[0].buffer) == 1
 
 
-@pytest.mark.parametrize("payload", ["{", b"\xff\xfe", "", '{"type":'])
+@pytest.mark.parametrize("payload", ["{", "", '{"type":'])
 def test_no_json_ends_the_connection_for_good(payload: str | bytes) -> None:
     game = playing()
     with pytest.raises(DisconnectedError, match="no sound JSON") as caught:
         game.talk.take([payload])
     assert not caught.value.retryable
+
+
+def test_text_that_is_no_utf_8_ends_the_connection_for_good() -> None:
+    """RFC 6455 section 8.1. It was counted, and a topic without a later message lost one in silence."""
+    game = playing()
+    reader(game, "A")
+    exchange(game)
+    text = json.dumps(data(A, 1, 1) | {"tradeID": "x"}).encode()
+    for payload in (text.replace(b'"x"', b'"\xff"'), b'{"type":"heartbeat","timestamp":1,"lag":0,"sent":0,"x":"\xff"}'):
+        with pytest.raises(DisconnectedError, match="no UTF-8: invalid start byte at byte") as caught:
+            game.talk.take([payload])
+        assert (caught.value.code, caught.value.retryable) == (1007, False)
+
+
+def test_another_version_of_the_protocol_ends_the_connection_for_good() -> None:
+    game = playing()
+    game.server.connect()
+    text = game.server.to_client.popleft()
+    with pytest.raises(DisconnectedError, match="version 2 of the protocol, and this client version 1") as caught:
+        game.talk.take([text.replace('"protocol": 1', '"protocol": 2')])
+    assert not caught.value.retryable
+
+
+def test_refusals_of_what_was_not_asked_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    game = playing()
+    for _ in range(1_000):
+        game.server.tell(type="error", code="INTERNAL", message="no", retryable=True, id=99)
+    game.deliver(1_000)
+    assert len(caplog.records) == 4  # the 1st, the 10th, the 100th, the 1,000th
+
+
+def test_a_gap_of_an_unknown_channel_is_none_of_quotes() -> None:
+    game = playing()
+    one = reader(game, "A", channel="quotes")
+    exchange(game)
+    game.server.tell_gap(("news", "A"), "slow_consumer", **{"from": 1, "to": 5})
+    game.deliver(1)
+    assert len(one.buffer) == 0
 
 
 def test_a_unit_of_time_that_is_not_known_ends_the_connection_for_good() -> None:
