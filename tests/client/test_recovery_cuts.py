@@ -34,9 +34,9 @@ SYMBOLS = tuple(f"S{number}" for number in range(6))
 CLIENTS = 5
 EACH = 3
 """Symbols of a client: neighbours share them."""
-MESSAGES = 12_000
+MESSAGES = 6_000
 RATE = 250.0
-CUTS = 80
+CUTS = 40
 RING = RingLimits(seconds=1.5, messages=20)
 """A topic has 21 or 42 messages a second: of what a longer outage misses, a part is gone."""
 RECONNECT = Reconnect(first=0.05, ceiling=0.5, healthy_after=0.5)
@@ -152,13 +152,13 @@ async def test_cuts_at_random_bytes_lose_nothing_in_silence(
 @pytest.mark.parametrize(("policy", "seed"), [("wait", 4), ("drop_oldest", 5)])
 async def test_nor_where_the_program_is_slow_as_well(autojump_clock: MockClock, policy: Policy, seed: int) -> None:
     """Its buffer is far too small: what it misses by that comes later, or is a gap, cuts or no cuts."""
-    source = NumberedSource(NumberedConfig(SYMBOLS, messages=MESSAGES // 2, rate=RATE, seed=seed))
+    source = NumberedSource(NumberedConfig(SYMBOLS, messages=MESSAGES, rate=RATE, seed=seed))
     options = SubscribeOptions(policy=policy, buffer=60)
     found = await cut_and_judge(
         source, seed, lambda number, upstream: Member(number, upstream, options=options, pause=2.5)
     )
     assert found.verdict.sound, str(found.verdict)
-    assert found.cuts >= CUTS / 4
+    assert found.cuts >= CUTS / 2
     assert found.verdict.received + found.verdict.covered == found.due
     assert found.verdict.received > found.due / 10
 

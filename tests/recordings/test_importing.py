@@ -146,6 +146,7 @@ def long(write: Write) -> Path:
     return write("t.csv", HEADER + "".join(f"A,{n},1,{n}\n" for n in range(70_000)))
 
 
+@pytest.mark.unmeasured
 def test_an_interrupt_leaves_what_is_written_whole_and_marked(long: Path, write: Write, to: Path) -> None:
     work = TickImport(ImportConfig((long,), to, "SIP"))
 
@@ -176,6 +177,7 @@ def test_a_file_that_is_cut_short_is_imported_so_far_and_marked(tmp_path: Path, 
     assert (to / MARK).exists()
 
 
+@pytest.mark.unmeasured
 def test_a_full_disk_stops_it(long: Path, to: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -209,11 +209,11 @@ def test_as_commands(live: Any, recorded: dict[str, Decisions], name: str, termi
 
 OPENING: Final = 1_514_903_400_000_000_000  # 2018-01-02, 9:30 in New York
 REAL: Final = {
-    "sma_crossover": ("equity_xxx_taq_20180102", {"dataset": "SIP", "start": OPENING, "end": OPENING + 600 * 10**9}),
-    "spread_watcher": ("equity_xxx_taq_20180102", {"dataset": "SIP", "start": OPENING, "end": OPENING + 600 * 10**9}),
+    "sma_crossover": ("equity_xxx_taq_20180102", {"dataset": "SIP", "start": OPENING, "end": OPENING + 300 * 10**9}),
+    "spread_watcher": ("equity_xxx_taq_20180102", {"dataset": "SIP", "start": OPENING, "end": OPENING + 300 * 10**9}),
     "pair_monitor": ("crypto_usdm_running_bars_20210722", {"dataset": "Crypto"}),
 }
-"""Ten minutes of a stock's tape (quotes of every venue, odd lots, several ticks at one time); 30 s of two futures."""
+"""Five minutes of a stock's tape (quotes of every venue, odd lots, several ticks at one time); 30 s of two futures."""
 
 REAL_SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "sma_crossover": {},

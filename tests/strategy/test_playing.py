@@ -108,7 +108,7 @@ def test_years_of_days() -> None:
                 days += 1
         return days
 
-    assert run_on_recording(strategy, [at_ns(n * DAY_NS) for n in range(3_650)]) == 3_650
+    assert run_on_recording(strategy, [at_ns(n * DAY_NS) for n in range(1_000)]) == 1_000
 
 
 @pytest.mark.parametrize("start", [START, 0])

@@ -12,7 +12,7 @@ import trio.testing
 from support import RawClient, quote, trade, upgrade_head
 from testing.kit import Front, front
 
-RUNS = 20
+RUNS = 8
 
 
 async def converse(client: RawClient, kit: Front, symbols: list[str]) -> None:
@@ -71,7 +71,7 @@ def run(seed: int) -> bytes:
 
 
 @pytest.mark.unmeasured
-def test_twenty_runs_of_one_seed_are_one() -> None:
+def test_all_runs_of_one_seed_are_one() -> None:
     logs = [run(7) for _ in range(RUNS)]
     assert len(set(logs)) == 1, [hashlib.sha256(log).hexdigest()[:8] for log in logs]
     lines = logs[0].splitlines()
