@@ -9,6 +9,7 @@ import attrs
 
 if TYPE_CHECKING:
     from datafye_trio.broker.latest import LatestBatch
+    from datafye_trio.broker.outbox import Outbox
     from datafye_trio.broker.topic import Topic
 
 __all__ = ["CHUNK_BYTES", "Budget", "Chunk", "Gaps", "OutboxLimits", "OutboxStatistics", "Policy"]
@@ -31,10 +32,22 @@ class OutboxLimits:
 
 @attrs.define
 class Budget:
-    """Bytes in all outboxes of a process, with what is being written; over `limit`, the outbox that grows is full."""
+    """Bytes in all outboxes of a server, with what is being written; over `limit`, the outbox that holds most is full.
+
+    And not the one that happens to grow: clients that do not read would have those cut that do.
+    """
 
     limit: int
     used: int = 0
+    outboxes: set[Outbox] = attrs.Factory(set)
+    """Those that are open."""
+
+    def relieve(self, asking: Outbox, size: int) -> None:
+        """Make room for `size` bytes more in an outbox, at the cost of those that hold more than it would then."""
+        while self.used + size > self.limit:
+            most = max(self.outboxes, key=lambda outbox: outbox.held)
+            if most.held <= asking.held + size or not most.give_way(size):
+                return
 
 
 @attrs.define(eq=False)

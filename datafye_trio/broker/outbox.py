@@ -66,6 +66,7 @@ class Outbox:
         self._messages = self._bytes = self._held_bytes = self._dropped = self._flying = 0
         self._moved = trio.current_time()
         self._closed = False
+        budget.outboxes.add(self)
         self.direct: Callable[[bytes], int | None] | None = None
         """Where nothing waits, a chunk goes this way at once: it returns how many bytes the writer is to finish, or
         None, for a chunk that has to wait. None where there is no such way."""
@@ -89,10 +90,11 @@ class Outbox:
         now = trio.current_time()
         if not self._times:
             self._moved = now  # and not once dropping has emptied it: that is no reading
-        if not self._fits(chunk, now) and not self._make_room(chunk, now):
-            self.close()
-            self._on_full()
-            return
+        if not self._fits(chunk, now):
+            self._budget.relieve(self, len(chunk.data))
+            if not self._fits(chunk, now) and not self._make_room(chunk, now):
+                self._overflow()
+                return
         self._add(chunk, now)
 
     def express(self, make: Callable[[], bytes]) -> None:
@@ -100,12 +102,26 @@ class Outbox:
         if self._closed:
             return
         if len(self._express) == MAX_EXPRESS:
-            self.close()
-            self._on_full()
+            self._overflow()
             return
         self._express.append(make)
         if not self._times:
             self.put(_WAKE)
+
+    @property
+    def held(self) -> int:
+        """The bytes that it has of the budget."""
+        return self._bytes + self._flying
+
+    def give_way(self, size: int) -> bool:
+        """Give back `size` bytes of the budget, as the policy says. False where there is nothing to give."""
+        before = self.held
+        if self.limits.policy == "disconnect":
+            self._overflow()
+        else:
+            while self._times and self.held > before - size:
+                self._drop_first()
+        return self.held < before
 
     def pending(self) -> bool:
         """Whether anything waits to be written."""
@@ -114,6 +130,7 @@ class Outbox:
     def close(self) -> None:
         """Take nothing more and forget what waits. Idempotent."""
         self._closed = True
+        self._budget.outboxes.discard(self)
         self._express.clear()
         self._held.clear()
         while self._times:
@@ -202,6 +219,10 @@ class Outbox:
         self._fly(self._held_bytes)
         self._held_bytes = 0
         return held
+
+    def _overflow(self) -> None:
+        self.close()
+        self._on_full()
 
     def _add(self, chunk: Chunk, now: float) -> None:
         self._times.append(now)

@@ -87,11 +87,11 @@ async def test_the_budget_is_shared_and_given_back() -> None:
     greedy.put(data(1, size=90))
     modest.put(data(1, size=10))
     assert (budget.used, modest.full) == (100, 0)
-    modest.put(data(2, size=1))
-    assert modest.full == 1
-    assert budget.used == 90
-    greedy.outbox.close()
-    assert budget.used == 0
+    greedy.put(data(2, size=1))
+    assert greedy.full == 1
+    assert budget.used == 10
+    modest.outbox.close()
+    assert (budget.used, budget.outboxes) == (0, set())
 
 
 async def test_what_is_being_written_is_on_the_budget_and_closed_it_is_not() -> None:
@@ -108,12 +108,16 @@ async def test_what_is_being_written_is_on_the_budget_and_closed_it_is_not() -> 
     assert probe.budget.used == 0
 
 
-async def test_over_the_budget_even_an_empty_outbox_is_full() -> None:
+async def test_over_the_budget_the_outbox_that_holds_most_is_full() -> None:
+    """It was the one that grew: 190 clients that did not read had every client cut that did."""
     budget = Budget(100)
-    greedy, empty = Probe(budget), Probe(budget)
-    greedy.put(data(1, size=100))
+    greedy, other, empty = Probe(budget), Probe(budget), Probe(budget)
+    greedy.put(data(1, size=60))
+    other.put(data(1, size=40))
     empty.put(data(1, size=1))
-    assert (greedy.full, empty.full) == (0, 1)
+    assert (greedy.full, other.full, empty.full, budget.used) == (1, 0, 0, 41)
+    empty.put(data(2, size=60))  # itself, it would hold most
+    assert (other.full, empty.full, budget.used) == (0, 1, 40)
 
 
 async def test_disconnect_calls_once_forgets_what_waits_and_takes_nothing_more() -> None:

@@ -76,11 +76,25 @@ async def test_too_old_is_dropped_too(autojump_clock: MockClock) -> None:
 async def test_over_the_budget_an_outbox_drops_its_own_and_still_takes_one() -> None:
     budget = Budget(100)
     greedy, other = Probe(budget), Probe(budget, policy="drop_oldest")
-    greedy.put(data(1, size=95))
+    for n in range(10):
+        greedy.put(data(n, size=9))
     last = data(3)
-    other.put(data(1), data(2), last)
+    other.put(data(1), data(2, size=90), last)
     assert other.drain() == [{TOPIC: (1, 2)}, last]
-    assert (other.full, greedy.full) == (0, 0)
+    assert (other.full, greedy.full) == (0, 0)  # with the second, it would have held most itself
+
+
+async def test_over_the_budget_the_outbox_that_holds_most_drops_what_another_needs() -> None:
+    budget = Budget(100)
+    greedy, other = Probe(budget, policy="drop_oldest"), Probe(budget)
+    chunks = [data(n, size=24) for n in range(4)]
+    greedy.put(*chunks)
+    other.put(data(1), data(2))
+    assert greedy.drain() == [{TOPIC: (0, 0)}, *chunks[1:]]
+    greedy.put(answer(99))
+    other.outbox.next_nowait()
+    other.put(data(3), data(4))
+    assert (greedy.full, other.full) == (0, 1)  # answers are not dropped
 
 
 async def test_a_chunk_for_a_writer_that_waits_can_still_be_dropped_and_its_gap_comes_first() -> None:
