@@ -162,6 +162,8 @@ class Reception:
             if isinstance(why, ssl.SSLError) and not isinstance(why, ssl.SSLEOFError):  # not one that just left
                 reason = (why.reason or "unknown").replace("_", " ").lower()
                 log.info("refused", address=str(address), reason=f"no TLS: {reason}")
+                if reason == "http request":
+                    await respond_error(stream.transport_stream, HttpError(400, "this port speaks TLS: write wss://"))
             return False
         return True
 

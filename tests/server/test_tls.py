@@ -69,11 +69,21 @@ async def test_a_handshake_that_fails_is_told_to_the_log(
         stream = server.connect()
         await stream.send_all(sent)
         with trio.fail_after(5.1):
-            assert await stream.receive_some() == b""
+            while await stream.receive_some():
+                pass
+        await stream.aclose()
         await wait_all_tasks_blocked()
     (line,) = caplog.records
     assert line.getMessage() == "refused"
     assert line.reason.startswith(said)  # type: ignore[attr-defined]
+
+
+async def test_whoever_forgets_the_s_of_wss_is_told(autojump_clock: MockClock, config: ServerConfig) -> None:
+    async with memory_server(config) as server:
+        client = RawClient(server.connect())
+        await client.stream.send_all(upgrade_head(WS))
+        status, _, body = await client.http_answer()
+        assert (status, body) == (400, "this port speaks TLS: write wss://\n")
 
 
 async def test_one_who_just_leaves_is_no_line_in_the_log(
