@@ -17,7 +17,7 @@ from datafye_trio.broker.fanout import fan_out
 from datafye_trio.broker.topic import BoardKey, CatchUp, Routed, Topic
 from datafye_trio.broker.validate import check_event
 from datafye_trio.errors import EventError, RequestError
-from datafye_trio.logs import get_logger
+from datafye_trio.logs import get_logger, is_told
 from datafye_trio.model import Channel, Event, Frequency, Gap, TopicKey
 from datafye_trio.protocol import ErrorCode, ErrorReply
 from datafye_trio.sources.positions import Positioned
@@ -150,7 +150,8 @@ class DatasetPositions:
             check_event(item)  # type: ignore[arg-type]  # a gap has no seq, and never comes here
         except EventError as error:
             self.malformed += 1
-            log.warning("an event cannot be relayed: a gap stands for it", why=str(error))
+            if is_told(self.malformed):
+                log.warning("an event cannot be relayed: a gap stands for it", why=str(error)[:200])
             return False
         return True
 

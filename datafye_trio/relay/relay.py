@@ -25,7 +25,7 @@ from datafye_trio.client.feed import WireFeed
 from datafye_trio.client.states import FeedState
 from datafye_trio.client.tap import Tap
 from datafye_trio.errors import ConfigurationError, RequestError, SourceError, SubscriptionError
-from datafye_trio.logs import get_logger
+from datafye_trio.logs import get_logger, is_told
 from datafye_trio.model import AssetClass, Channel, DatasetInfo, Frequency, TopicKey
 from datafye_trio.protocol import DatasetOffer, ErrorCode
 from datafye_trio.relay.fetching import Fetching
@@ -253,9 +253,7 @@ class Relay:
             self._named.update(refusal.symbols or (ALL,))
             self._refusal_count += 1
             self._refusals.append(refusal)
-            if (
-                str(self._refusal_count).rstrip("0") == "1"
-            ):  # the first, the tenth, the hundredth: the log must not fill
+            if is_told(self._refusal_count):
                 log.warning("the server refuses something", code=refusal.code, why=str(refusal)[:200])
 
 
