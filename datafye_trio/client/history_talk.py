@@ -206,6 +206,10 @@ class HistoryTalk(Presence):
                 self._beat(message)
             case Connected():
                 self._greeted(message)
+            case StreamStart() | StreamEnd() | StreamError() if message.stream != _STREAM:
+                self._puzzle(
+                    "a message is left out", f"it is of the stream {message.stream!r}, which was not asked for"
+                )
             case StreamStart():
                 self.begun = True
                 if "skip" in (message.ignored or ()) and self._skip:

@@ -262,3 +262,13 @@ def test_whatever_happens_no_more_waits_than_the_window_and_all_comes_once(
         exchange()
         assert len(talk.items) <= window
     assert got == [trade("AAPL", n) for n in range(50)]
+
+
+def test_the_end_of_another_stream_is_not_the_end_of_ours() -> None:
+    """It was: a stream that had not begun was over, complete and empty."""
+    talk = opened()
+    wrong = {"type": "stream_error", "stream": 9, "symbols": ["AAPL"], "code": "INTERNAL", "message": "no"}
+    take(talk, START | {"stream": 9}, end(0) | {"stream": 9}, wrong)
+    assert not (talk.begun or talk.over)
+    take(talk, START, event(1), end(1))
+    assert (talk.begun, talk.complete, len(talk.items)) == (True, True, 1)
