@@ -269,6 +269,7 @@ def test_the_end_of_another_stream_is_not_the_end_of_ours() -> None:
     talk = opened()
     wrong = {"type": "stream_error", "stream": 9, "symbols": ["AAPL"], "code": "INTERNAL", "message": "no"}
     take(talk, START | {"stream": 9}, end(0) | {"stream": 9}, wrong)
-    assert not (talk.begun or talk.over)
+    assert not talk.begun
+    assert not talk.over
     take(talk, START, event(1), end(1))
     assert (talk.begun, talk.complete, len(talk.items)) == (True, True, 1)
