@@ -110,12 +110,13 @@ class open_client(AbstractAsyncContextManager[ClientSocket]):  # noqa: N801 -- r
     def _misunderstanding(self, lane: ClientLane) -> ConnectError:
         """The error where there is no answer, none in HTTP, or a 101 that is not sound."""
         who = self._route.target.netloc
+        hint = "" if self._route.target.secure else " (does it want wss://?)"
         if lane.lost and lane.answer_cut:
-            return ConnectError(f"no whole answer from {who}: {lane.lost} (does it want wss://?)", kind="reset")
+            return ConnectError(f"no whole answer from {who}: {lane.lost}{hint}", kind="reset")
         if parse_answer(lane.head) is not None:
             text = f"{who} answered 101, but not as WebSocket asks for (RFC 6455 section 4.1)"
             return ConnectError(text, kind="protocol")
-        return ConnectError(f"{who} did not answer as a WebSocket server (does it want wss://?)", kind="protocol")
+        return ConnectError(f"{who} did not answer as a WebSocket server{hint}", kind="protocol")
 
     async def _leave(self, error: BaseException | None) -> None:
         """Close the transport and leave the nursery; what goes on is the body's own error, bare."""

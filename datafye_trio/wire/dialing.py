@@ -20,6 +20,8 @@ from datafye_trio.wire.proxy import Proxy, find_proxy, open_tunnel
 __all__ = ["ClientOptions", "Route", "Target", "dial", "find_route", "parse_target"]
 
 _NETLOC: Final = re.compile(r"[A-Za-z0-9._:\[\]-]+")
+_UNKNOWN_ISSUERS: Final = frozenset({2, 18, 19, 20, 21})
+"""Codes of OpenSSL: another authority might vouch for it. For an old certificate, or one of another name, none can."""
 _URL_SAFE: Final = "/%:@!$&'()*+,;=~"
 
 
@@ -161,7 +163,8 @@ async def _secure(stream: trio.abc.Stream, tls: ssl.SSLContext, target: Target) 
         return secured
     why = getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "the connection was lost"
     plain, untrusted = why == "WRONG_VERSION_NUMBER", isinstance(cause, ssl.SSLCertVerificationError)
-    hint = " (does it speak ws://?)" if plain else " (name its authority with ca, or --ca)" if untrusted else ""
+    unknown = getattr(cause, "verify_code", 0) in _UNKNOWN_ISSUERS
+    hint = " (does it speak ws://?)" if plain else " (name its authority with ca, or --ca)" if unknown else ""
     text = f"no TLS with {target.netloc}: {why.replace('_', ' ').lower()}{hint}"
     raise ConnectError(text, kind="tls", retryable=not (plain or untrusted))
 

@@ -130,3 +130,21 @@ async def test_messages_come_behind_a_101_of_any_http_version(version: bytes, au
             async with open_client("ws://x/y", ClientOptions(open_stream=transport)) as socket:
                 found, closed = await drained(socket)
     assert (found, closed.code) == ([b"1"], 1006)
+
+
+@pytest.mark.parametrize(("scheme", "hint"), [("ws", " (does it want wss://?)"), ("wss", "")])
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-x\r\n"])
+async def test_who_speaks_tls_is_not_asked_whether_the_server_wants_it(
+    autojump_clock: MockClock, answer: bytes, scheme: str, hint: str
+) -> None:
+    ours, theirs = memory_transport()
+
+    async def transport() -> trio.abc.Stream:
+        await theirs.send_all(answer)
+        await theirs.send_eof()
+        return ours
+
+    with pytest.raises(ConnectError) as caught:
+        async with open_client(f"{scheme}://x/y", ClientOptions(open_stream=transport)):
+            pass
+    assert str(caught.value).endswith("server" + hint if answer else "the server ended it in the handshake" + hint)
