@@ -291,7 +291,7 @@ async def test_tls_with_an_authority_of_ones_own(secure: ServerConfig, tmp_path:
             why = str(await refused(f"wss://127.0.0.1:{server.port}", ca=tmp_path / "ca.pem"))
             assert "127.0.0.1" in why.split(": ", 1)[1]
             why = str(await refused(f"ws://localhost:{server.port}"))
-            assert why.endswith("the server ended it in the handshake (does it want wss://?)")
+            assert why.endswith("answered HTTP 400: this port speaks TLS: write wss://")
 
 
 async def test_tls_where_none_is_spoken() -> None:
