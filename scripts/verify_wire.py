@@ -11,7 +11,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -170,7 +170,8 @@ def _keep(data: Data, last: dict[tuple[str, str], int], bars: Bars) -> None:
 async def _answer(socket: ClientSocket, text: str | bytes) -> None:
     message = decode_message(text)
     if isinstance(message, Heartbeat):
-        await socket.send(json.dumps({"action": "pong", "timestamp": message.timestamp}))
+        with suppress(ClientSocketClosed):  # the server may have said goodbye meanwhile: reading comes to that
+            await socket.send(json.dumps({"action": "pong", "timestamp": message.timestamp}))
     elif isinstance(message, Gap | ErrorReply):
         raise SourceError(f"our own server says: {message}")
     elif isinstance(message, Subscribed) and message.ignored:

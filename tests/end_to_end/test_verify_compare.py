@@ -12,6 +12,7 @@ import pytest
 from datafye_trio.errors import SourceError
 from datafye_trio.model import AssetClass, Bar, Frequency
 from datafye_trio.protocol import Data
+from datafye_trio.wire import ClientSocketClosed
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
 verify_compare: Any = importlib.import_module("verify_compare")
@@ -156,6 +157,25 @@ def test_days_of_new_york_have_their_own_length() -> None:
 
 def test_bars_that_begin_within_a_second_cannot_be_made() -> None:
     assert verify_compare.making_of(MINUTE, [5], CRYPTO) is None
+
+
+class Ending:
+    """A connection whose server says goodbye while the heartbeat before that is on its way."""
+
+    def __init__(self) -> None:
+        self.left = ['{"type": "heartbeat", "timestamp": 1, "lag": 0, "sent": 0}']
+
+    async def receive(self) -> str:
+        if self.left:
+            return self.left.pop()
+        raise ClientSocketClosed(1001, "the server shuts down")
+
+    async def send(self, _: str) -> None:
+        raise ClientSocketClosed(1001, "the server shuts down")
+
+
+async def test_a_goodbye_before_the_answer_to_a_heartbeat_is_the_end_and_no_failure() -> None:
+    await verify_wire._take(Ending(), {})
 
 
 def test_bars_that_came_in_part_are_no_proof() -> None:
