@@ -19,8 +19,11 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 READY = VENV / "ready"
 
-# Whatever Python runs this (perhaps the one in .venv), the new environment is built on the one below it.
+# Whatever Python runs this (perhaps the one in .venv), the new environment is built on the one below it. The one in
+# .venv takes itself for that while another setup makes .venv anew: the file that says so is not there at that moment.
 BASE_PYTHON: str = getattr(sys, "_base_executable", sys.executable)
+if Path(BASE_PYTHON).is_relative_to(VENV):
+    BASE_PYTHON = os.path.realpath(BASE_PYTHON)
 
 PIP_SETTINGS = {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")  # settings that would install outside .venv

@@ -166,6 +166,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(project, tools, [process.returncode for process in both], said, moved)
 
 
+def test_an_environment_that_is_being_remade_is_not_built_on_itself(made: Made) -> None:
+    shutil.copytree(made.moved, half := made.moved.parent / "half", symlinks=True)
+    (half / ".venv/pyvenv.cfg").unlink()
+    code = f"import sys; sys.path.insert(0, {str(half / 'scripts')!r}); import _setup; print(_setup.BASE_PYTHON)"
+    done = subprocess.run([half / ".venv/bin/python", "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{BASE_PYTHON}\n"
+
+
 def test_leaves_refreshes_and_fails(made: Made) -> None:
     project, tools = made.project, made.tools
     (tools / "python3").symlink_to(BASE_PYTHON)
