@@ -14,7 +14,7 @@ import trio
 
 from datafye_trio.broker import Broker
 from datafye_trio.connection import Connection
-from datafye_trio.logs import get_logger
+from datafye_trio.logs import get_logger, is_told
 from datafye_trio.protocol import CloseCode, Connected, DatasetOffer, Ending
 from datafye_trio.server.access import Access, Address, Admission, Caller, fold
 from datafye_trio.server.config import ServerConfig
@@ -56,7 +56,7 @@ class Reception:
         self._control = Control(config.control, self._access, broker)
         self._admission = Admission(config.connections)
         self._started = trio.current_time()
-        self._ids = itertools.count(1)
+        self._ids, self._silent = itertools.count(1), itertools.count(1)
         self._connections: dict[str, _Open] = {}
         self._changed = trio.lowlevel.ParkingLot()
         self._ending: Ending | None = None
@@ -194,8 +194,9 @@ class Reception:
                 heard = True
                 log.info("refused", address=str(address), status=error.status, reason=error.reason)
                 await respond_error(stream, error)
-        if not heard:
-            log.info("refused", address=str(peer), reason=f"no request within {self._config.handshake_seconds:g} s")
+        if not heard and is_told(count := next(self._silent)):  # 500 lines at once, even suppressed, are 15 ms
+            reason = f"no request within {self._config.handshake_seconds:g} s"
+            log.info("refused", address=str(peer), reason=reason, count=count)
         if accepted is None or in_time.cancelled_caught:
             return
         await self._connect(nursery, stream, *accepted, deadline)

@@ -78,6 +78,17 @@ async def test_a_handshake_that_fails_is_told_to_the_log(
     assert line.reason.startswith(said)  # type: ignore[attr-defined]
 
 
+async def test_a_crowd_that_says_nothing_is_told_by_its_number(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "datafye_trio.server")
+    async with memory_server() as server:
+        crowd = [server.connect() for _ in range(30)]
+        for stream in crowd:
+            assert await stream.receive_some() == b""
+    assert [line.count for line in caplog.records] == [1, 10]  # type: ignore[attr-defined]
+
+
 async def test_whoever_forgets_the_s_of_wss_is_told(autojump_clock: MockClock, config: ServerConfig) -> None:
     async with memory_server(config) as server:
         client = RawClient(server.connect())
