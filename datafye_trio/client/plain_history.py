@@ -37,7 +37,7 @@ PLAIN_PATH: Final = "stocks/history"
 _NS: Final = 10**9
 _SECONDS: Final = {Frequency.SECOND: 1, Frequency.MINUTE: 60, Frequency.HOUR: 3_600, Frequency.DAY: 86_400}
 _HOUR: Final = timedelta(hours=1)
-_WORDS: Final = frozenset({"connected", "subscribed", "stream_start", None})
+_WORDS: Final = ("connected", "subscribed", "stream_start", None)
 
 
 class PlainHistoryTalk:

@@ -30,9 +30,10 @@ log = get_logger("feed")
 
 REFUSED: Final = "REFUSED"
 """The `code` of a refusal by a server that has no codes."""
-_ANSWERS: Final = frozenset({"subscribed", "unsubscribed", "stream_start"})
-_ERRORS: Final = frozenset({"error", "stream_error"})
-_HALTS: Final = frozenset({"halt", "resume"})
+# Tuples: what a server puts in the place of `type` need not be a text, and a set would want to hash it.
+_ANSWERS: Final = ("subscribed", "unsubscribed", "stream_start")
+_ERRORS: Final = ("error", "stream_error")
+_HALTS: Final = ("halt", "resume")
 _NAMELESS: Final = "the server's frames name no symbol: subscribe to one symbol only, or open a feed for each"
 
 

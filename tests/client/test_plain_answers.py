@@ -157,3 +157,13 @@ async def test_with_partial_what_is_refused_is_told_and_the_rest_goes_on(autojum
         await take(sub, 1)
         await server.publish(trade(n=1))
         assert await take(sub, 1) == [trade(n=1)]
+
+
+@pytest.mark.parametrize("kind", [["trade"], {"of": "trade"}])
+async def test_a_type_that_is_no_text_is_no_word(autojump_clock: MockClock, kind: Any) -> None:
+    """It ended the feed with a TypeError. On the path of a channel, what is no word is data."""
+    async with served() as (server, feed), feed.trades("AAPL") as sub:
+        await server.tell(type=kind, symbol="AAPL", exchangeTimestamp=START_NS, tradePrice=1.5, tradeSize=1)
+        with trio.fail_after(5):
+            (event,) = await take(sub, 1)
+        assert event.price == 1.5

@@ -127,7 +127,7 @@ def test_what_is_no_bar_is_an_error_and_words_are_none() -> None:
     asked(talk)
     talk.take(['{"type":"connected"}', '{"type":"stream_start"}', '{"status":null}'])
     assert not talk.over
-    for wrong in ('{"type":"ohlc","symbol":"AAPL"}', "[]", "{"):
+    for wrong in ('{"type":"ohlc","symbol":"AAPL"}', '{"type":["ohlc"],"symbol":"AAPL"}', "[]", "{"):
         with pytest.raises(DisconnectedError, match="no stored bar"):
             talk.take([wrong])
 
