@@ -237,6 +237,14 @@ def seconds(text: str) -> float:
     return value
 
 
+def port(text: str) -> int:
+    """Read the value of --port."""
+    value = int(text)
+    if not 0 < value < 65536:
+        raise ValueError(text)
+    return value
+
+
 def main() -> int:
     """Read the command line and run; return the exit code."""
     parser = argparse.ArgumentParser(
@@ -247,6 +255,6 @@ def main() -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--seconds", type=seconds, default=float("inf"), help="end after this time (default: Ctrl-C)")
-    parser.add_argument("--port", type=int, default=8080, help="first port to try (default: 8080)")
+    parser.add_argument("--port", type=port, default=8080, help="first port to try (default: 8080)")
     options = parser.parse_args()
     return trio.run(Demo(options.port, options.seconds).run)

@@ -35,7 +35,7 @@ def main() -> int:
     report = None
     try:
         report = trio.run(_until_interrupted, partial(given.run, given))
-    except* SoakError as group:
+    except* (SoakError, OSError) as group:  # no place for temporary files, say
         wrong = next(leaves_of(group))
     if wrong is not None:
         print(f"scripts/soak: {wrong}", file=sys.stderr)

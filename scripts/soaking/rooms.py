@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -89,6 +90,8 @@ def open_room(folder: Path) -> Iterator[Room]:
 
 def _mount(folder: Path) -> bool:
     """Have a small file system there; whether that could be done."""
+    if not (shutil.which("mount") and shutil.which("umount")):
+        return False
     if sys.platform != "linux" or os.geteuid() != 0 or ctypes.CDLL(None).unshare(_NEW_MOUNTS) != 0:
         return False
     private = ["mount", "--make-rprivate", "/"]  # else the others would see it after all

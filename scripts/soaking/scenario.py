@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 import attrs
 
 __all__ = ["Report", "Scenario", "above_zero", "judge", "seed", "whole"]
+
+_MOST: Final = 10**9
+"""Of anything: what is more, infinity above all, means a scenario that never ends, or breaks while it begins."""
 
 
 @attrs.frozen
@@ -44,16 +48,16 @@ def judge(figures: Sequence[str], promises: Mapping[str, bool]) -> Report:
 
 def whole(text: str) -> int:
     """An argument that is a whole number from 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    if not text.isdecimal() or not 1 <= int(text[:20]) <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {_MOST:,}")
     return int(text)
 
 
 def above_zero(text: str) -> float:
     """An argument that is a number above 0."""
     value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    if not 0 < value <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0, or more than {_MOST:,}")
     return value
 
 

@@ -70,7 +70,15 @@ def _runs(pid: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("wrong", [("cuts", "--cuts", "0"), ("restarts", "--healthy", "-1")])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("cuts", "--cuts", "0"),
+        ("restarts", "--healthy", "-1"),
+        ("churn", "--rate", "inf"),
+        ("stop", "--clients", "9" * 40),
+    ],
+)
 def test_what_cannot_work_is_said(
     wrong: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,3 +88,23 @@ def test_what_cannot_work_is_said(
         importlib.import_module("soaking.cli").main()
     assert ended.value.code == 2
     assert "usage: scripts/soak" in capsys.readouterr().err
+
+
+def test_no_place_for_temporary_files_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nowhere() -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.syspath_prepend(SCRIPTS)
+    monkeypatch.setattr("tempfile.TemporaryFile", nowhere)
+    monkeypatch.setattr(sys, "argv", ["soak", "stop", "--clients", "1"])
+    assert importlib.import_module("soaking.cli").main() == 1
+    assert "scripts/soak: [Errno 2] No usable temporary directory found" in capsys.readouterr().err
+
+
+def test_without_mount_files_of_a_limited_size_are_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(SCRIPTS)
+    monkeypatch.setenv("PATH", "")
+    with importlib.import_module("soaking.rooms").open_room(tmp_path) as room:
+        assert room.name.startswith("files of a limited size")

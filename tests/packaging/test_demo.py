@@ -280,6 +280,13 @@ def test_refuses_a_time_that_is_none(value: str) -> None:
     assert "--seconds" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("value", ["-1", "0", "65536", "http"])
+def test_refuses_a_port_that_is_none(value: str) -> None:
+    done = subprocess.run([*DEMO, f"--port={value}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"scripts/demo: error: argument --port: invalid port value: '{value}'"
+
+
 def test_help_shows_examples() -> None:
     done = subprocess.run([*DEMO, "--help"], capture_output=True, text=True, check=True)
     assert "scripts/demo --seconds 5 | head -3" in done.stdout
