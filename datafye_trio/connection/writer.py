@@ -23,6 +23,7 @@ class Writer:
         self._socket = socket
         self._subscriber = subscriber
         self._outbox = subscriber.outbox
+        self._latest = subscriber.latest
         self._broker = broker
         self._session = session
         self._idle = trio.CancelScope()
@@ -35,6 +36,7 @@ class Writer:
             self._outbox.seal()
         else:
             self._outbox.close()
+            self._latest.cut = False
         self._idle.cancel()
 
     async def run(self) -> None:
@@ -43,7 +45,7 @@ class Writer:
         Raises:
             SocketClosed: the peer is gone, or does not read.
         """
-        while not self._stopped or self._outbox.pending() or self._socket.unsent:
+        while not self._stopped or self._outbox.pending() or self._latest.cut or self._socket.unsent:
             frames, messages = await self._collect()
             if frames or self._socket.unsent:
                 await self._socket.send(frames[0] if len(frames) == 1 else b"".join(frames))
@@ -54,23 +56,24 @@ class Writer:
 
     async def _collect(self) -> tuple[list[bytes], int]:
         """What goes out with the next write, and how many data messages it holds."""
-        chunk = await self._first()
+        chunk = None if self._latest.cut else await self._first()
         frames = self._outbox.take_express()
         messages = self._take_held(frames)
         size = sum(map(len, frames))
         while chunk is not None:
             messages += self._take(chunk, frames)
             size += len(chunk.data)
+            if self._latest.cut:
+                return frames, messages
             if size >= CHUNK_BYTES:
                 break
             chunk = self._outbox.next_nowait()
-        due = self._subscriber.latest.take_due()
-        return frames + due, messages + len(due)
+        return frames, messages + self._take_due(frames)
 
     async def _first(self) -> Chunk | None:
         if (chunk := self._outbox.next_nowait()) is not None:
             return chunk
-        due = self._subscriber.latest.next_due()
+        due = self._latest.next_due()
         if self._stopped or (due is not None and due <= trio.current_time()):
             return None
         with trio.CancelScope(deadline=float("inf") if due is None else due) as self._idle:
@@ -80,6 +83,8 @@ class Writer:
     def _take_held(self, frames: list[bytes]) -> int:
         messages = 0
         for held in self._outbox.take_held():
+            while self._latest.cut:
+                messages += self._take_due(frames)
             if isinstance(held, Chunk):
                 messages += self._take(held, frames)
             else:
@@ -89,13 +94,16 @@ class Writer:
     def _take(self, chunk: Chunk, frames: list[bytes]) -> int:
         if chunk.latest is not None:
             # Here, and not at the end of the write: the batch stands before the answers that follow its marker.
-            self._subscriber.latest.open_batch(chunk.latest)
-            due = self._subscriber.latest.take_due()
-            frames.extend(due)
-            return len(due)
+            self._latest.open_batch(chunk.latest)
+            return self._take_due(frames)
         if chunk.data:
             frames.append(chunk.data)
         return chunk.messages
+
+    def _take_due(self, frames: list[bytes]) -> int:
+        due = self._latest.take_due()
+        frames.extend(due)
+        return len(due)
 
     def _gap_frames(self, gaps: Gaps) -> list[bytes]:
         encoding = self._subscriber.encoding

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 import trio
 from connection.kit import BASE, QUOTES, subscribed
 from support import RawClient, memory_server, quote
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from datafye_trio import Channel, Program, Server, ServerConfig, default_aggregation
-from datafye_trio.broker import OutboxLimits
+from datafye_trio.broker import OutboxLimits, Policy
 from datafye_trio.connection.limits import RequestLimits
 from datafye_trio.connection.slices import SLICE, in_slices
 from datafye_trio.protocol import CloseCode, Ending
@@ -131,3 +132,23 @@ async def test_what_star_keeps_is_limited_over_all_its_boards(autojump_clock: Mo
         assert [(group["channel"], group["symbols"]) for group in listed] == [
             ("quotes", ["A", "B"]), ("trades", ["A", "B"]),
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", ["disconnect", "drop_oldest"])
+async def test_many_that_are_conflated_stand_before_the_answers_that_follow(
+    policy: Policy, autojump_clock: MockClock
+) -> None:
+    async with memory_server(ServerConfig(outbox=OutboxLimits(seconds=1.0, policy=policy))) as server:
+        peer = await subscribed(server, *MANY, delivery="latest")
+        await peer.ask(action="subscribe", symbols=["FIRST"])
+        for symbols in (["FIRST"] * 400, MANY):  # the first are on their way: 64 KiB are
+            await server.publish([quote(symbol) for symbol in symbols])
+            await wait_all_tasks_blocked()
+        await peer.send(action="subscriptions")
+        await wait_all_tasks_blocked()
+        if policy == "drop_oldest":  # a second one, and the first is held in front of what waits
+            await trio.sleep(1.5)
+            await peer.send(action="subscriptions")
+        await peer.messages(400)
+        found = await peer.messages(len(MANY) + 1)
+        assert [message.get("symbol") for message in found] == [*MANY, None]
