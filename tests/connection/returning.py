@@ -91,11 +91,13 @@ class Account:
     def __init__(self, log: dict[TopicName, list[int]]) -> None:
         self.positions: dict[TopicName, int] = {}
         self.lost: dict[TopicName, int] = {}
+        self.after_gap: set[TopicName] = set()
+        """Whose snapshot is due on this connection: a read may end between the two."""
         self._log = log
 
     def follow(self, messages: Iterable[dict[str, Any]]) -> None:
         """Take in what one connection brought. Fails on a hole, a repeat, a wrong gap, a snapshot out of place."""
-        after_gap: set[TopicName] = set()
+        after_gap = self.after_gap
         for message in messages:
             name = name_of(message)
             position = self.positions[name]

@@ -78,6 +78,7 @@ class World:
         for name, position in self.account.positions.items():
             self.account.positions[name] = max(0, position - less)
         self.reader = await Reader.connect(self.server)
+        self.account.after_gap.clear()
         for channel in CHANNELS:
             if how != "star":
                 await self._resume(channel, "A" if how == "split" else SYMBOLS)
