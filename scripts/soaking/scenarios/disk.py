@@ -157,7 +157,8 @@ class _Full:
             self._seen.server = await _end(server)
         self._seen.said = self._said.read_text().splitlines()
         self._seen.log = self._log.read_text(errors="replace").splitlines()
-        self._seen.channels = inspect_folder(self._recording).channels
+        if self._recording.is_dir():  # else it was full before the first row, and nothing is proved
+            self._seen.channels = inspect_folder(self._recording).channels
 
     async def _fill_and_free(self, pids: list[int]) -> None:
         settings, reader = self._settings, self._seen.reader
