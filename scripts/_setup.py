@@ -105,7 +105,8 @@ def python_in_venv() -> str | None:
         answer = run(PYTHON, "-I", "-c", "import sys; print(sys.implementation.cache_tag)")
     except OSError:
         return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
+    # The last word: what the system warns of before it (an LD_PRELOAD that is not there) is no reason to make all anew.
+    return answer.stdout.split()[-1] if answer.returncode == 0 else None
 
 
 def make_venv() -> None:

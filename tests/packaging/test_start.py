@@ -1,5 +1,6 @@
 """`scripts/_start.py`, by which every script begins: signals while it imports and after, and what main answers."""
 
+import importlib
 import shutil
 import signal
 import subprocess
@@ -54,3 +55,16 @@ def test_under_nohup_only_the_end_of_the_terminal_is_ignored(tmp_path: Path) -> 
     module = f"def main(): {signals}"
     done = start(tmp_path, module, "sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_warning_of_the_system_does_not_make_the_environment_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As of ld.so, for an LD_PRELOAD of what is not there: scripts/setup took .venv for another Python's."""
+    monkeypatch.syspath_prepend(START.parent)
+    setup = importlib.import_module("_setup")
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho 'ld.so: cannot be preloaded' >&2\nexec '{sys.executable}' \"$@\"\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(setup, "PYTHON", python)
+    assert setup.python_in_venv() == sys.implementation.cache_tag
