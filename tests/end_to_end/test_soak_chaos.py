@@ -200,9 +200,9 @@ def test_the_verdict_on_churn() -> None:
         return churn.judge_churn(settings, found)
 
     assert judge(fine).proved, str(judge(fine))
-    assert "after 300 s of warm-up: " in judge(fine).figures[2]
+    assert "after 600 s of warm-up: " in judge(fine).figures[2]
     leaking = tuple(attrs.evolve(look, memory=2**25 + 300 * int(look.time)) for look in looks)  # 1.03 MiB an hour
-    warming = tuple(attrs.evolve(look, memory=2**20 * min(300, int(look.time))) for look in looks)
+    warming = tuple(attrs.evolve(look, memory=2**20 * min(600, int(look.time))) for look in looks)
     assert judge(attrs.evolve(fine, looks=warming)).proved
     assert (
         missed(
