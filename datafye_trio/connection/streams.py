@@ -11,7 +11,7 @@ from itertools import count
 
 import trio
 
-from datafye_trio.broker import Broker, Subscriber
+from datafye_trio.broker import Broker, Subscriber, may_take
 from datafye_trio.connection.answers import Answers
 from datafye_trio.connection.limits import RequestLimits
 from datafye_trio.connection.stream import Outlet, Stream, StreamOrder
@@ -52,10 +52,11 @@ class Streams:
                 ErrorCode.SUBSCRIPTION_LIMIT,
                 f"{self._limits.streams} streams may run at once on a connection: wait for one to end, or stop one",
             )
-        if self._broker.streams >= self._broker.config.max_streams:
+        if not may_take(len(self._running), self._broker.config.max_streams - self._broker.streams):
             raise RequestError(
                 ErrorCode.RATE_LIMITED,
-                f"{self._broker.streams} streams run on this server, the most at once (max_streams): try again later",
+                f"{self._broker.streams} of {self._broker.config.max_streams} streams (max_streams) run on this "
+                f"server, {len(self._running)} of them here, and as many must be left for others: try again later",
             )
         stored = find_stored(self._broker, request, self._endpoint, self._limits.symbols)
         name = request.id if request.id is not None else next(name for name in self._names if name not in self._running)

@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from datafye_trio.broker import Board, Broker, Delivery, Subscriber, Topic
+from datafye_trio.broker import Board, Broker, Delivery, Subscriber, Topic, may_take
 from datafye_trio.connection.answers import Answers
 from datafye_trio.connection.limits import RequestLimits
 from datafye_trio.connection.resuming import Resuming, find_point
@@ -129,25 +129,28 @@ class Subscribing:
         """
         topics = self._subscriber.topics
         fresh = sum(topic.pinned and topic not in topics for board in chosen.boards for topic in board.topics.values())
-        if fresh + unheard > self._limits.topics - len(topics) or unheard > max(0, self._free()):
+        if fresh + unheard > self._limits.topics - len(topics) or (
+            unheard and not may_take(self._held() + unheard - 1, self._free() - unheard + 1)
+        ):
             chosen.boards = []
             chosen.refusals.append(self._too_many([ALL]))
 
     async def _make(self, chosen: Selection) -> None:
         """Make the topics that there are not, and take out of a selection what would exceed the limits."""
         boards, fitting = chosen.boards, list[str]()
-        room = self._limits.topics - len(self._subscriber.topics)
+        room, held = self._limits.topics - len(self._subscriber.topics), self._held()
 
         def make(symbols: Sequence[str]) -> None:
-            nonlocal room
+            nonlocal room, held
             free = self._free()
             for symbol in symbols:
                 topics = [board.topics.get(symbol) for board in boards]
                 room -= sum(topic not in self._subscriber.topics for topic in topics)
-                free -= topics.count(None)
-                if room < 0 or free < 0:
-                    room = -1  # what comes behind it is refused, too
+                if (new := topics.count(None)) and not may_take(held + new - 1, free - new + 1):
+                    room = -1
+                if room < 0:  # what comes behind it is refused, too
                     return
+                held, free = held + new, free - new
                 for board in boards:
                     board.topic(symbol)
                 fitting.append(symbol)
@@ -166,11 +169,18 @@ class Subscribing:
         """How many topics more the server may have."""
         return max(0, self._broker.config.max_topics - self._broker.topic_count())
 
+    def _held(self) -> int:
+        """How many of the connection's topics there are because somebody asked for them: see `may_take`."""
+        topics = self._subscriber.topics
+        if self._free() >= 2 * self._limits.topics:
+            return len(topics)  # counts all, for nothing: whatever it asks for, as many will be free
+        return sum(not topic.pinned for topic in topics)
+
     def _too_many(self, symbols: Sequence[str]) -> RequestError:
         return RequestError(
             ErrorCode.SUBSCRIPTION_LIMIT,
-            f"a connection may have {self._limits.topics} topics, the server {self._broker.config.max_topics}: "
-            "unsubscribe some first",
+            f"a connection may have {self._limits.topics} topics, the server {self._broker.config.max_topics}, and "
+            "some must be left for others: unsubscribe some first",
             symbols=tuple(symbols),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
 
 import pytest
@@ -25,10 +26,32 @@ async def test_so_many_streams_at_once_on_the_whole_server(autojump_clock: MockC
         await other.start(id="c")
         refusal = await other.message()
         assert (refusal["code"], refusal["retryable"], refusal["id"]) == ("RATE_LIMITED", True, "c")
+        assert "2 of 2 streams (max_streams) run on this server, 0 of them here" in refusal["message"]
         await peer.close()
         await wait_all_tasks_blocked()
         assert peer.server._broker.streams == 0
         assert (await other.whole(id="c"))[-1]["count"] == 2
+
+
+async def test_a_few_connections_cannot_take_all_streams(autojump_clock: MockClock) -> None:
+    """Whoever has some must find as many free: see `may_take`."""
+    async with history_client(Stored(trades(2)), config=ServerConfig(max_streams=10)) as peer:
+        peers = [peer]
+        for _ in range(2):
+            peers.append(await HistoryPeer.connect(peer.server, f"{BASE}/stocks/history"))
+            await peers[-1].message()
+        run = Counter[int]()
+        for number, greedy in enumerate(peers[:2]):
+            for name in range(10):
+                await greedy.start(id=name, window=1)
+                message = await greedy.message()
+                if message["type"] == "error":
+                    assert (message["code"], message["retryable"]) == ("RATE_LIMITED", True)
+                else:
+                    await greedy.message()
+                    run[number] += 1
+        assert run == {0: 6, 1: 3}
+        assert (await peers[2].whole(id="c"))[-1]["count"] == 2
 
 
 class Busy(Stored):

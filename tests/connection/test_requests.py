@@ -128,7 +128,7 @@ async def test_a_bug_is_answered_internal_and_harms_nobody(
 
 
 async def test_subscription_limits(autojump_clock: MockClock) -> None:
-    config = ServerConfig(requests=RequestLimits(topics=3, symbols=5), max_topics=8)
+    config = ServerConfig(requests=RequestLimits(topics=3, symbols=5), max_topics=10)
     async with client("/crypto/live/trades", config) as peer:
         error = await peer.ask(action="subscribe", symbols=list("ABCDEF"))
         assert (error["code"], error["field"]) == ("SUBSCRIPTION_LIMIT", "symbols")
@@ -140,11 +140,16 @@ async def test_subscription_limits(autojump_clock: MockClock) -> None:
         assert answer["type"] == "subscribed"
         other = await RawClient.connect(peer.server, BASE + "/crypto/live/trades")
         await other.message()
-        answer = await other.ask(action="subscribe", symbols=["X"])
-        assert answer["symbols"] == ["X"]  # 2 x 2 stocks, A B C, X: the server has 8 topics now
-        assert (await other.ask(action="subscribe", symbols=["Y"]))["code"] == "SUBSCRIPTION_LIMIT"
+        answer = await other.ask(action="subscribe", symbols=["X", "Y", "Z"])
+        # Of 10 topics, 2 x 2 are of stocks, 3 are A B C: 3 were free; for Y one is held and 2 are free, for Z 2 and 1.
+        assert answer["symbols"] == ["X", "Y"]
+        assert (await other.message())["symbols"] == ["Z"]
+        third = await RawClient.connect(peer.server, BASE + "/crypto/live/trades")
+        await third.message()
+        assert (await third.ask(action="subscribe", symbols=["V", "W"]))["symbols"] == ["V"]
+        assert (await third.message())["code"] == "SUBSCRIPTION_LIMIT"
         await peer.ask(action="unsubscribe", symbols=["A", "B", "C"])
-        assert (await other.ask(action="subscribe", symbols=["Y"]))["symbols"] == ["Y"]
+        assert (await other.ask(action="subscribe", symbols=["Z"]))["symbols"] == ["Z"]
 
 
 async def test_what_star_leaves_out_and_keeps_is_limited_too(autojump_clock: MockClock) -> None:
