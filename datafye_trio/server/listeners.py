@@ -12,6 +12,7 @@ import trio
 
 from datafye_trio.errors import ConfigurationError
 from datafye_trio.server.config import ServerConfig
+from datafye_trio.wire import MeteredStream
 
 __all__ = ["open_listeners", "tls_context", "tls_over"]
 
@@ -87,7 +88,7 @@ def tls_over(stream: trio.abc.Stream, context: ssl.SSLContext | None) -> Iterato
     if context is None:
         yield stream
         return
-    secured = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+    secured = trio.SSLStream(MeteredStream(stream), context, server_side=True, https_compatible=True)
     try:
         yield secured
     finally:

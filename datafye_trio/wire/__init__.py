@@ -5,6 +5,7 @@ from datafye_trio.wire.frames import Opcode, close_frame, data_frame, frame
 from datafye_trio.wire.guard import GuardStream, InboundLimits
 from datafye_trio.wire.head import Head, HeadParser, HttpError, WebSocketOffer, check_upgrade
 from datafye_trio.wire.memory import MemoryStream, memory_transport
+from datafye_trio.wire.metered import MeteredStream
 from datafye_trio.wire.websocket import ServerSocket, SocketClosed, accept_socket
 
 __all__ = [
@@ -12,5 +13,5 @@ __all__ = [
     "Opcode", "close_frame", "data_frame", "frame",
     "Head", "HeadParser", "HttpError", "WebSocketOffer", "check_upgrade",
     "GuardStream", "InboundLimits", "ServerSocket", "SocketClosed", "accept_socket",
-    "MemoryStream", "memory_transport",
+    "MemoryStream", "MeteredStream", "memory_transport",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ ready-made. What it leaves open is closed here:
 
 - it reads nothing more until our 101 is written, so that early bytes cannot pile up in h11;
 - a write that failed, was cancelled or took too long leaves half a frame: the stream is broken for good;
-- empty fragments and pings are free for the sender but not for us: they have budgets;
+- empty fragments, pings and records of TLS are free for the sender but not for us: they have budgets;
 - what comes in is handed on a few frames at a time, and to one connection in a round of the scheduler: fifty clients,
   each below its budgets, held up the others for a second;
 - the library closes the stream without a close frame after a protocol error: its `aclose` here only ends its own use,
@@ -21,13 +21,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 import attrs
 import trio
 
 from datafye_trio.protocol import CloseCode, Ending, TokenBucket
 from datafye_trio.wire.frames import FrameHead, FrameScanner, Opcode, close_frame
+from datafye_trio.wire.metered import MeteredStream
 
 __all__ = ["GuardStream", "InboundLimits"]
 
@@ -66,6 +67,8 @@ class GuardStream(trio.abc.Stream):
         bare = isinstance(stream, trio.SocketStream) and sys.platform != "win32"  # there, a socket is no file
         self._fileno: Callable[[], int] | None = stream.socket.fileno if bare else None  # type: ignore[attr-defined]
         self._stream = stream
+        under = stream.transport_stream if isinstance(stream, trio.SSLStream) else None
+        self._meter = under if isinstance(under, MeteredStream) else None
         self._head = head
         self._limits = limits
         self._opened = trio.Event()
@@ -158,7 +161,7 @@ class GuardStream(trio.abc.Stream):
         if self._released:
             raise trio.ClosedResourceError("this stream was closed")
         if not self._received:
-            self._received, self._piece = bytes(await self._stream.receive_some(max_bytes)), 0
+            self._received, self._piece = await self.receive_uncounted(max_bytes), 0
         if not self._received:
             return b""
         async with self._turn:
@@ -166,6 +169,18 @@ class GuardStream(trio.abc.Stream):
                 frames = max(_FRAMES, self._count(self._received))
                 self._piece = max(1, len(self._received) * _FRAMES // frames)
             data, self._received = self._received[: self._piece], self._received[self._piece :]
+        return data
+
+    async def receive_uncounted(self, max_bytes: int | None = None) -> bytes:
+        """What has come, as no frames but as records of TLS, if there is such: b"" at the end. Cancel-safe.
+
+        Raises:
+            trio.BrokenResourceError: the transport broke, or the peer is over that budget (then `verdict` is set).
+        """
+        if self._meter is None:
+            return bytes(await self._stream.receive_some(max_bytes))
+        if (data := await self._meter.receive_from(self._stream, max_bytes)) is None:
+            self._refuse(CloseCode.POLICY_VIOLATION, "too many records of TLS for what they carry")
         return data
 
     async def aclose(self) -> None:
@@ -238,6 +253,6 @@ class GuardStream(trio.abc.Stream):
     def _judge(self, code: CloseCode, reason: str) -> None:
         self.verdict = self.verdict or Ending(code, reason)
 
-    def _refuse(self, code: CloseCode, reason: str) -> None:
+    def _refuse(self, code: CloseCode, reason: str) -> NoReturn:
         self._judge(code, reason)
         raise trio.BrokenResourceError(reason)

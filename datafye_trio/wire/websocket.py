@@ -13,6 +13,7 @@ from trio_websocket import ConnectionClosed, wrap_server_stream
 
 from datafye_trio.protocol import CloseCode, Ending
 from datafye_trio.wire.guard import GuardStream, InboundLimits
+from datafye_trio.wire.metered import MeteredStream
 
 __all__ = ["ServerSocket", "SocketClosed", "accept_socket"]
 
@@ -140,7 +141,7 @@ class ServerSocket:
         if isinstance(self._transport, trio.abc.HalfCloseableStream):
             await self._transport.send_eof()
         left = _LINGER_BYTES
-        while left > 0 and (data := await self._transport.receive_some(_CHUNK)):
+        while left > 0 and (data := await self._guard.receive_uncounted(_CHUNK)):
             left -= len(data)
 
     def _end_parser(self) -> None:
@@ -154,8 +155,10 @@ class ServerSocket:
 
     def _make_close_a_reset(self) -> None:
         raw = self._transport
-        while isinstance(raw, trio.SSLStream):
+        if isinstance(raw, trio.SSLStream):
             raw = raw.transport_stream
+        if isinstance(raw, MeteredStream):
+            raw = raw.transport
         if isinstance(raw, trio.SocketStream):
             # Without this, close() would leave the kernel sending what a stalled peer never reads.
             with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 import trustme
-from support import RawClient, memory_server, upgrade_head
+from support import RawClient, masked, memory_server, upgrade_head
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from datafye_trio import Server, ServerConfig
@@ -107,6 +107,56 @@ async def test_one_who_just_leaves_is_no_line_in_the_log(
         await stream.aclose()
         await wait_all_tasks_blocked()
     assert not caplog.records
+
+
+async def in_records_of_one_byte(client: RawClient, data: bytes) -> int:
+    """Send it so; returns how many bytes were taken before the connection ended."""
+    for count, byte in enumerate(data):
+        try:
+            await client.stream.send_all(bytes([byte]))
+        except trio.BrokenResourceError:
+            return count
+    return len(data)
+
+
+async def test_records_of_tls_that_carry_next_to_nothing_end_the_connection(
+    autojump_clock: MockClock, config: ServerConfig, context: ssl.SSLContext
+) -> None:
+    # Frames can be counted only once they have come; a record may change the keys and carry nothing at all.
+    async with memory_server(config) as server:
+        client, other = over(server, context), over(server, context)
+        for one in (client, other):
+            await one.stream.send_all(upgrade_head(WS))
+            assert (await one.http_answer())[0] == 101
+            assert (await one.message())["type"] == "connected"
+        await in_records_of_one_byte(client, masked(1, b'{"action":"ping"}'))
+        assert (await client.message())["type"] == "pong"
+        await in_records_of_one_byte(client, masked(1, b" " * 6_500))
+        assert await client.closed() == (1008, "too many records of TLS for what they carry")
+        assert (await other.ask(action="ping"))["type"] == "pong"
+
+
+async def test_what_is_data_may_come_as_fast_as_the_other_budgets_allow(
+    autojump_clock: MockClock, config: ServerConfig, context: ssl.SSLContext
+) -> None:
+    async with memory_server(config) as server:
+        client = over(server, context)
+        await client.stream.send_all(upgrade_head(WS))
+        assert (await client.http_answer())[0] == 101
+        assert (await client.message())["type"] == "connected"
+        for number in range(8):  # a megabyte, eight times what TLS may have beside it
+            await client.send_text(f'{{"action":"ping","id":{number}}}' + " " * 130_000)
+            assert (await client.message())["id"] == number
+            await trio.sleep(1)
+
+
+async def test_a_request_head_in_tiny_records_is_no_way_round_it(
+    autojump_clock: MockClock, config: ServerConfig, context: ssl.SSLContext
+) -> None:
+    async with memory_server(config) as server:
+        client = over(server, context)
+        head = upgrade_head(WS, "X: " + "x" * 7_000)
+        assert await in_records_of_one_byte(client, head) < len(head)
 
 
 @pytest.mark.parametrize("stage", ["nothing", "half a hello", "no TLS", "TLS", "WebSocket"])
