@@ -12,7 +12,7 @@ segments are tuples of what the collector need not look at, and the order is one
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 from operator import itemgetter
@@ -26,14 +26,14 @@ __all__ = ["Frames", "Pass", "Ring", "RingLimits", "RingStore"]
 Frames: TypeAlias = "bytes | Sequence[bytes]"
 """The frames of one topic in one pass; a single one by itself: a list of it costs as much as to keep it."""
 _Segment: TypeAlias = "tuple[int, int, bytes | tuple[bytes, ...]]"
-"""The number of the pass, the `seq` of the first frame, and the frames. The garbage collector does not look at a tuple
+"""The place of the pass, the `seq` of the first frame, and the frames. The garbage collector does not look at a tuple
 again in which it once found nothing that could be part of a cycle."""
 
 _FRAME_OVERHEAD: Final = 41
 """Bytes of a CPython bytes object beside its content, and of the slot that holds it."""
 _SEGMENT_OVERHEAD: Final = 130
 """Bytes of a segment and its places in its ring and its pass, measured with tracemalloc and rounded up."""
-_PASS_OVERHEAD: Final = 340
+_PASS_OVERHEAD: Final = 290
 """Bytes of a pass, its list and its place in the order, likewise."""
 _ALONE: Final = _FRAME_OVERHEAD + _SEGMENT_OVERHEAD
 _FIRST: Final = itemgetter(1)
@@ -50,56 +50,73 @@ class RingLimits:
 
 @attrs.define(eq=False)
 class Pass:
-    """What all rings took in at one trio time: one segment of each of `rings`; of so many it is `gone` again."""
+    """What all rings took in at one trio time: one segment of each of `rings`; of so many it is `gone` again.
 
-    number: int
+    `older` and `newer` are the places of its neighbours.
+    """
+
+    place: int
     time: float
+    older: int
+    newer: int
     rings: list[Ring] = attrs.Factory(list)
     gone: int = 0
 
 
 class RingStore:
-    """The passes of all rings, oldest first."""
+    """The passes of all rings, each in a place of its own, in a circle by age."""
 
     def __init__(self, limits: RingLimits, now: float) -> None:
         self.limits = limits
         self.bytes = 0
-        # An OrderedDict, since finding the first key of a dict costs more the more was deleted before it.
-        self._passes: OrderedDict[int, Pass] = OrderedDict()
-        self._count = 0
+        # Rejected: an OrderedDict by number. Its table, half a megabyte for a minute of a hundred passes a second, is
+        # made anew every few minutes, and the allocator's heap grew by that much now and then for a quarter of an hour.
+        self._end = Pass(0, now, 0, 0)
+        """Where the circle begins: newer than it is the oldest pass, older the newest."""
+        self._passes = [self._end]
+        self._free: list[int] = []
         self._forgotten = now
 
     def begin(self, now: float) -> Pass:
         """A new pass, of which at least one ring is to `take` something; `end` must follow."""
-        self._count += 1
-        self._passes[self._count] = begun = Pass(self._count, now)
+        passes, end = self._passes, self._end
+        if self._free:
+            place = self._free.pop()
+        else:
+            place = len(passes)
+            passes.append(end)
+        begun = passes[place] = Pass(place, now, end.older, 0)
+        passes[end.older].newer = end.older = place
         self.bytes += _PASS_OVERHEAD
         return begun
 
     def end(self) -> None:
         """All rings have taken in theirs: forget the oldest passes while over the budget."""
-        while self.bytes > self.limits.bytes and self._passes:
-            oldest = next(iter(self._passes.values()))
+        while self.bytes > self.limits.bytes and self._end.newer:
+            oldest = self._passes[self._end.newer]
             self._forgotten = max(self._forgotten, oldest.time)
             self._forget(oldest)
 
-    def get(self, number: int) -> Pass:
+    def get(self, place: int) -> Pass:
         """A pass of which something is kept."""
-        return self._passes[number]
+        return self._passes[place]
 
-    def remove(self, number: int, size: int) -> None:
+    def remove(self, place: int, size: int) -> None:
         """A ring has let go of its segment of a pass."""
         self.bytes -= size
-        found = self._passes[number]
+        passes = self._passes
+        found = passes[place]
         found.gone += 1
         if found.gone == len(found.rings):
-            del self._passes[number]
+            passes[found.older].newer, passes[found.newer].older = found.newer, found.older
+            passes[place] = self._end
+            self._free.append(place)
             self.bytes -= _PASS_OVERHEAD
 
     def clear(self, now: float) -> None:
         """Forget everything. The numbering goes on: whoever comes back and lacks anything is told of a gap."""
-        while self._passes:
-            self._forget(next(iter(self._passes.values())))
+        while self._end.newer:
+            self._forget(self._passes[self._end.newer])
         self._forgotten = now
 
     def reach(self, now: float) -> float:
@@ -108,7 +125,7 @@ class RingStore:
 
     def _forget(self, oldest: Pass) -> None:
         for ring in oldest.rings:
-            ring.forget(oldest.number)
+            ring.forget(oldest.place)
 
 
 class Ring:
@@ -143,7 +160,7 @@ class Ring:
         kept = tuple(frames)
         # They go with the pass of those that they stand before: a ring forgets from its beginning.
         joined = store.get(self._segments[0][0]) if self._segments else store.begin(now)
-        self._segments.appendleft((joined.number, self.first - len(kept), kept))
+        self._segments.appendleft((joined.place, self.first - len(kept), kept))
         joined.rings.append(self)
         store.bytes += _size(kept)
         store.end()
@@ -161,20 +178,20 @@ class Ring:
         segments = self._segments
         store = self._store
         if isinstance(frames, bytes):
-            segments.append((begun.number, first, frames))
+            segments.append((begun.place, first, frames))
             store.bytes += len(frames) + _ALONE
             self._next = first + 1
         else:
-            segments.append((begun.number, first, tuple(frames)))
+            segments.append((begun.place, first, tuple(frames)))
             store.bytes += _size(frames)
             self._next = first + len(frames)
         begun.rings.append(self)
         if self._next - segments[0][1] > store.limits.messages:
             self._trim(begun.time - store.limits.seconds)
 
-    def forget(self, number: int) -> None:
+    def forget(self, place: int) -> None:
         """Let go of what it has of a pass, which is the oldest."""
-        while self._segments and self._segments[0][0] == number:
+        while self._segments and self._segments[0][0] == place:
             self._forget_first()
 
     def _trim(self, horizon: float) -> None:
@@ -185,8 +202,8 @@ class Ring:
             self._forget_first()
 
     def _forget_first(self) -> None:
-        number, _, frames = self._segments.popleft()
-        self._store.remove(number, _size(frames))
+        place, _, frames = self._segments.popleft()
+        self._store.remove(place, _size(frames))
 
     def after(self, seq: int, messages: int = maxsize, size: int = maxsize) -> list[bytes] | None:
         """The frames of every message after `seq`, oldest first; None if some of them are gone.
