@@ -14,7 +14,7 @@ from datafye_trio.errors import ConfigurationError
 from datafye_trio.server.config import ServerConfig
 from datafye_trio.wire import MeteredStream
 
-__all__ = ["open_listeners", "tls_context", "tls_over"]
+__all__ = ["open_listeners", "tls_context", "tls_failure", "tls_over"]
 
 _BOTH: Final = {"localhost": ("127.0.0.1", "::1"), "::": ("0.0.0.0", "::")}  # noqa: S104 -- whoever asks for it
 """Hosts that mean IPv4 and IPv6. Trio's `::` is IPv6 alone, which nobody else means by it."""
@@ -93,3 +93,14 @@ def tls_over(stream: trio.abc.Stream, context: ssl.SSLContext | None) -> Iterato
         yield secured
     finally:
         vars(secured).clear()
+
+
+def tls_failure(error: BaseException) -> str | None:
+    """Why a handshake of TLS failed, in OpenSSL's words; None where the peer just left.
+
+    Not where it is caught: there, a name for the cause would be part of a cycle with what OpenSSL holds for the peer.
+    """
+    why = error.__cause__
+    if not isinstance(why, ssl.SSLError) or isinstance(why, ssl.SSLEOFError):
+        return None
+    return (why.reason or "unknown").replace("_", " ").lower()

@@ -22,7 +22,7 @@ from datafye_trio.server.control import Control
 from datafye_trio.server.gate import WebSocketRequest, check_websocket
 from datafye_trio.server.health import health
 from datafye_trio.server.http import CONTROL_PREFIX, read_head, respond_error, respond_json
-from datafye_trio.server.listeners import tls_over
+from datafye_trio.server.listeners import tls_failure, tls_over
 from datafye_trio.wire import Head, HttpError, SocketClosed, accept_socket
 
 __all__ = ["LOOPBACK", "Reception"]
@@ -158,9 +158,7 @@ class Reception:
         try:
             await stream.do_handshake()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            why = error.__cause__
-            if isinstance(why, ssl.SSLError) and not isinstance(why, ssl.SSLEOFError):  # not one that just left
-                reason = (why.reason or "unknown").replace("_", " ").lower()
+            if (reason := tls_failure(error)) is not None:
                 log.info("refused", address=str(address), reason=f"no TLS: {reason}")
                 if reason == "http request":
                     await respond_error(stream.transport_stream, HttpError(400, "this port speaks TLS: write wss://"))
